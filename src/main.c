@@ -1,0 +1,7 @@
+/* The command table, nothing else. */
+#include "cli/command.h"
+
+int main(int argc, char **argv)
+{
+    return command_main(argc, argv);
+}

@@ -1,0 +1,29 @@
+/* Bytes of a block: columnar sections, zstd, CRC32C (docs/FORMAT.md). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "event/block.h"
+
+#define CODEC_BLOCK_MAX (16u << 20)    /* packed bytes of one block */
+#define CODEC_UNPACKED_MAX (64u << 20) /* refused before unpacking when larger */
+
+/* Appends the block's bytes. -EFBIG when larger than CODEC_BLOCK_MAX. Deterministic: the same block
+ * gives the same bytes. */
+int codec_encode(const struct block *b, struct buf *ret);
+
+/* Decodes one whole block. -EBADMSG and *why (static text naming the section) when a check fails;
+ * -EPROTONOSUPPORT for a newer major version. Never trusts a count before checking it. */
+int codec_decode(const void *data, size_t size, struct block **ret, const char **why);
+
+/* Size of the block that starts at data, read from its first CODEC_HEADER bytes; -EBADMSG when they
+ * are not a block header (CRC of the header itself checked). */
+#define CODEC_HEADER 128
+int codec_size(const void *header, size_t *ret);
+
+/* Windows alone, for the store's "windows kept" (<= 6 bytes a call) and for datasets: the same
+ * columnar encoding without the block around it. */
+int codec_encode_windows(const struct window *windows, size_t n, struct buf *ret);
+int codec_decode_windows(const void *data, size_t size, struct window **ret, size_t *ret_n);
