@@ -1,0 +1,65 @@
+#include "base/utf8.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of the well-formed sequence at s; 0 if there is none, then *ret_bad is the length of the
+ * ill-formed part to be replaced (1..3). The second byte alone decides about overlong forms,
+ * surrogates and the upper end (RFC 3629, section 4). */
+static size_t sequence(const uint8_t *s, size_t left, size_t *ret_bad)
+{
+    uint8_t low = 0x80, high = 0xbf;
+    size_t more;
+    *ret_bad = 1;
+    if (s[0] < 0x80)
+        return s[0] != 0;
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    more = s[0] < 0xe0 ? 1 : s[0] < 0xf0 ? 2 : 3;
+    if (s[0] == 0xe0)
+        low = 0xa0;
+    else if (s[0] == 0xed)
+        high = 0x9f;
+    else if (s[0] == 0xf0)
+        low = 0x90;
+    else if (s[0] == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i <= more; i++) {
+        if (i >= left || s[i] < low || s[i] > high)
+            return 0;
+        *ret_bad = i + 1;
+        low = 0x80, high = 0xbf;
+    }
+    return more + 1;
+}
+
+bool utf8_is_valid(const char *s, size_t size)
+{
+    size_t bad;
+    for (size_t at = 0; at < size;) {
+        size_t n = sequence((const uint8_t *)s + at, size - at, &bad);
+        if (!n)
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+char *utf8_copy(const char *s, size_t size)
+{
+    size_t bad, out = 0;
+    if (size > (SIZE_MAX - 1) / 3)
+        return NULL;
+    char *copy = malloc(3 * size + 1);
+    if (!copy)
+        return NULL;
+    for (size_t at = 0; at < size;) {
+        size_t n = sequence((const uint8_t *)s + at, size - at, &bad);
+        memcpy(copy + out, n ? s + at : "\xef\xbf\xbd", n ? n : 3);
+        out += n ? n : 3;
+        at += n ? n : bad;
+    }
+    copy[out] = '\0';
+    return copy;
+}
