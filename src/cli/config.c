@@ -1,0 +1,358 @@
+#include "cli/config.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "cli/config_schema.h"
+
+#define CONFIG_SIZE_MAX (1u << 20)
+
+/* What libcyaml logs about an error: the message, then the path from the innermost field outwards. */
+struct complaint {
+    char message[512];
+    char fields[8][64]; /* innermost first; "" for a mapping itself */
+    int n_fields, line;
+};
+
+static void complaint_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+    struct complaint *c = ctx;
+    char text[512], field[64] = "";
+    int line = 0;
+    vsnprintf(text, sizeof(text), fmt, args);
+    text[strcspn(text, "\n")] = 0;
+    if (level < CYAML_LOG_ERROR || strstr(text, "Backtrace"))
+        return;
+    bool is_field = sscanf(text, " in mapping field '%63[^']' (line: %d", field, &line) >= 1;
+    if (is_field || sscanf(text, " in mapping (line: %d", &line) == 1 ||
+        sscanf(text, " in sequence entry %*s (line: %d", &line) == 1) {
+        if (!c->line)
+            c->line = line;
+        if (c->n_fields < 8)
+            snprintf(c->fields[c->n_fields++], sizeof(c->fields[0]), "%s", field);
+    } else if (!c->message[0]) {
+        const char *colon = strncmp(text, "Load: ", 6) == 0 ? text + 6 : text;
+        snprintf(c->message, sizeof(c->message), "%s", colon);
+        sscanf(text, "%*[^(](line: %d", &c->line);
+    }
+}
+
+static const cyaml_schema_value_t *value_element(const cyaml_schema_value_t *v)
+{
+    return v->type == CYAML_SEQUENCE ? v->sequence.entry : v;
+}
+
+static const cyaml_schema_value_t *schema_follow(const struct complaint *c, int *ret_depth)
+{
+    const cyaml_schema_value_t *v = &config_schema_top;
+    int depth = 0;
+    for (int i = c->n_fields - 1; i >= 0; i--) {
+        const cyaml_schema_value_t *at = value_element(v);
+        if (!c->fields[i][0] || at->type != CYAML_MAPPING)
+            continue;
+        for (const cyaml_schema_field_t *f = at->mapping.fields; f->key; f++) {
+            if (strcmp(f->key, c->fields[i]) == 0) {
+                v = &f->value;
+                depth++;
+                break;
+            }
+        }
+    }
+    *ret_depth = depth;
+    return v;
+}
+
+static void value_allowed(const cyaml_schema_value_t *v, struct buf *ret)
+{
+    v = value_element(v);
+    const char *comma = "";
+    switch (v->type) {
+    case CYAML_MAPPING:
+        buf_printf(ret, "allowed keys: ");
+        for (const cyaml_schema_field_t *f = v->mapping.fields; f->key; f++, comma = ", ")
+            buf_printf(ret, "%s%s", comma, f->key);
+        break;
+    case CYAML_ENUM:
+        buf_printf(ret, "allowed: ");
+        for (uint32_t i = 0; i < v->enumeration.count; i++, comma = ", ")
+            buf_printf(ret, "%s%s", comma, v->enumeration.strings[i].str);
+        break;
+    case CYAML_UINT:
+        buf_printf(ret, "allowed: a whole number, 0 for the default");
+        break;
+    case CYAML_FLOAT:
+        buf_printf(ret, "allowed: a number");
+        break;
+    default:
+        buf_printf(ret, "allowed: text of up to %u bytes", v->string.max);
+    }
+}
+
+static void complaint_report(const struct complaint *c, const char *path, cyaml_err_t err)
+{
+    struct buf allowed;
+    int depth;
+    buf_init(&allowed, 4096);
+    value_allowed(schema_follow(c, &depth), &allowed);
+    buf_u8(&allowed, 0);
+    const char *message = c->message[0] ? c->message : cyaml_strerror(err);
+    if (c->line)
+        log_error("%s:%d: %s (%s)", path, c->line, message, (char *)allowed.data);
+    else
+        log_error("%s: %s (%s)", path, message, (char *)allowed.data);
+    buf_done(&allowed);
+}
+
+static cyaml_config_t cyaml_setup(struct complaint *c)
+{
+    return (cyaml_config_t){.log_fn = complaint_log, .log_ctx = c, .mem_fn = cyaml_mem,
+                            .log_level = CYAML_LOG_ERROR};
+}
+
+static int load_text(const char *text, size_t size, const char *path, struct config **ret)
+{
+    struct complaint complaint = {0};
+    cyaml_config_t setup = cyaml_setup(&complaint);
+    cyaml_data_t *data = NULL;
+    cyaml_err_t err = cyaml_load_data((const uint8_t *)text, size, &setup, &config_schema_top,
+                                      &data, NULL);
+    if (err != CYAML_OK) {
+        complaint_report(&complaint, path, err);
+        return -EINVAL;
+    }
+    *ret = (struct config *)data;
+    if (!*ret) { /* an empty document */
+        *ret = calloc(1, sizeof(**ret));
+        return *ret ? 0 : -ENOMEM;
+    }
+    return 0;
+}
+
+static int read_file(const char *path, struct buf *ret)
+{
+    CLEANUP(fclosep) FILE *f = fopen(path, "re");
+    if (!f)
+        return -errno;
+    while (!feof(f) && !ferror(f) && ret->error == 0) {
+        if (buf_reserve(ret, 4096) == 0)
+            ret->size += fread(ret->data + ret->size, 1, 4096, f);
+    }
+    return ferror(f) ? -EIO : ret->error;
+}
+
+/* The environment: VIGIA_ and the path of the key in capitals, for every scalar that stands
+ * directly under the top or one mapping below it. */
+static int set_scalar(const cyaml_schema_field_t *f, char *base, const char *name, const char *text)
+{
+    char *at = base + f->data_offset;
+    char *end = NULL;
+    errno = 0;
+    switch (f->value.type) {
+    case CYAML_STRING: {
+        char *copy = strdup(text);
+        if (!copy)
+            return -ENOMEM;
+        free(*(char **)at);
+        *(char **)at = copy;
+        return 0;
+    }
+    case CYAML_UINT: {
+        unsigned long v = strtoul(text, &end, 10);
+        if (errno || end == text || *end || v > UINT32_MAX || *text == '-')
+            break;
+        *(uint32_t *)at = (uint32_t)v;
+        return 0;
+    }
+    case CYAML_FLOAT: {
+        double v = strtod(text, &end);
+        if (errno || end == text || *end)
+            break;
+        *(double *)at = v;
+        return 0;
+    }
+    case CYAML_ENUM:
+        for (uint32_t i = 0; i < f->value.enumeration.count; i++) {
+            if (strcmp(f->value.enumeration.strings[i].str, text) == 0) {
+                *(int *)at = (int)f->value.enumeration.strings[i].val;
+                return 0;
+            }
+        }
+        break;
+    default:
+        break;
+    }
+    struct buf allowed;
+    buf_init(&allowed, 4096);
+    value_allowed(&f->value, &allowed);
+    buf_u8(&allowed, 0);
+    log_error("environment: %s=%s: invalid value (%s)", name, text, (char *)allowed.data);
+    buf_done(&allowed);
+    return -EINVAL;
+}
+
+static int apply_environment(const cyaml_schema_field_t *fields, const char *prefix, char *base)
+{
+    for (const cyaml_schema_field_t *f = fields; f->key; f++) {
+        char name[128];
+        snprintf(name, sizeof(name), "%s_%s", prefix, f->key);
+        for (char *p = name; *p; p++)
+            *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+        int r = 0;
+        const char *text = getenv(name);
+        if (f->value.type == CYAML_MAPPING)
+            r = apply_environment(f->value.mapping.fields, name, base + f->data_offset);
+        else if (text && f->value.type != CYAML_SEQUENCE)
+            r = set_scalar(f, base, name, text);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int apply_defaults(const struct config_default *d, struct config *c)
+{
+    for (; d->text; d++) {
+        char *at = (char *)c + d->offset;
+        if (d->is_text) {
+            if (!*(char **)at && !(*(char **)at = strdup(d->text)))
+                return -ENOMEM;
+        } else if (d->is_double) {
+            if (*(double *)at == 0)
+                *(double *)at = d->number;
+        } else if (*(uint32_t *)at == 0) {
+            *(uint32_t *)at = (uint32_t)d->number;
+        }
+    }
+    return 0;
+}
+
+static int config_check(const struct config *c, const char *path)
+{
+    if (c->server.port > 65535) {
+        log_error("%s: server: port: %u is not a port (1 to 65535)", path, c->server.port);
+        return -EINVAL;
+    }
+    if (!c->server.tls_certificate != !c->server.tls_key) {
+        log_error("%s: server: tls_certificate and tls_key belong together: give both", path);
+        return -EINVAL;
+    }
+    if (c->spool.segment_mib > c->spool.size_max_mib / 2) {
+        log_error("%s: spool: segment_mib (%u) must be at most half of size_max_mib (%u)", path,
+                  c->spool.segment_mib, c->spool.size_max_mib);
+        return -EINVAL;
+    }
+    if (c->detection.alerts_per_day < 0.001 || c->detection.alerts_per_day > 1000) {
+        log_error("%s: detection: alerts_per_day: %g is not between 0.001 and 1000", path,
+                  c->detection.alerts_per_day);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int config_load(const char *path, const char *data, struct config **ret)
+{
+    CLEANUP(config_freep) struct config *c = NULL;
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, CONFIG_SIZE_MAX);
+    const char *name = path ? path : CONFIG_DEFAULT_PATH;
+    int r = read_file(name, &text);
+    if (r < 0 && (path || r != -ENOENT)) {
+        log_error("cannot read the configuration %s: %s", name, strerror(-r));
+        return r;
+    }
+    /* An empty document is a configuration of defaults. */
+    buf_printf(&text, "%s", "\n");
+    r = load_text((const char *)text.data, text.size, name, &c);
+    if (r == 0)
+        r = apply_environment(config_fields, "VIGIA", (char *)c);
+    if (r < 0)
+        return r;
+    if (data) {
+        free(c->data);
+        c->data = strdup(data);
+        if (!c->data)
+            return -ENOMEM;
+    }
+    r = apply_defaults(config_defaults, c);
+    if (r == 0)
+        r = config_check(c, name);
+    if (r < 0)
+        return r;
+    *ret = TAKE(c);
+    return 0;
+}
+
+void config_free(struct config *c)
+{
+    cyaml_config_t setup = {.mem_fn = cyaml_mem};
+    cyaml_free(&setup, &config_schema_top, c, 0);
+}
+
+int config_write(const struct config *c, struct buf *ret)
+{
+    struct complaint complaint = {0};
+    cyaml_config_t setup = cyaml_setup(&complaint);
+    char *text = NULL;
+    size_t size = 0;
+    cyaml_err_t err = cyaml_save_data(&text, &size, &setup, &config_schema_top, c, 0);
+    if (err != CYAML_OK) {
+        log_error("cannot write the configuration as YAML: %s", cyaml_strerror(err));
+        return -EINVAL;
+    }
+    buf_append(ret, text, size);
+    cyaml_mem(NULL, text, 0);
+    return ret->error;
+}
+
+static void schema_value(const cyaml_schema_value_t *v, struct buf *ret)
+{
+    const char *comma = "";
+    switch (v->type) {
+    case CYAML_MAPPING:
+        buf_printf(ret, "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+        for (const cyaml_schema_field_t *f = v->mapping.fields; f->key; f++, comma = ",") {
+            buf_printf(ret, "%s\"%s\":", comma, f->key);
+            schema_value(&f->value, ret);
+        }
+        buf_printf(ret, "}}");
+        break;
+    case CYAML_SEQUENCE:
+        buf_printf(ret, "{\"type\":\"array\",\"maxItems\":%u,\"items\":", v->sequence.max);
+        schema_value(v->sequence.entry, ret);
+        buf_printf(ret, "}");
+        break;
+    case CYAML_ENUM:
+        buf_printf(ret, "{\"enum\":[");
+        for (uint32_t i = 0; i < v->enumeration.count; i++, comma = ",")
+            buf_printf(ret, "%s\"%s\"", comma, v->enumeration.strings[i].str);
+        buf_printf(ret, "]}");
+        break;
+    case CYAML_UINT:
+        buf_printf(ret, "{\"type\":\"integer\",\"minimum\":0,\"maximum\":4294967295}");
+        break;
+    case CYAML_FLOAT:
+        buf_printf(ret, "{\"type\":\"number\"}");
+        break;
+    default:
+        buf_printf(ret, "{\"type\":\"string\",\"maxLength\":%u}", v->string.max);
+    }
+}
+
+int config_schema(struct buf *ret)
+{
+    schema_value(&config_schema_top, ret);
+    return ret->error;
+}
+
+char *config_path(const struct config *c, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", c->data, name) < 0 ? NULL : path;
+}

@@ -1,0 +1,84 @@
+/* vigia config check|show|schema */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/config.h"
+
+struct options {
+    struct command_common common;
+    const char *action;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->common;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            o->action = arg;
+        else if (state->arg_num == 1)
+            o->common.config = arg;
+        else
+            argp_error(state, "too many arguments");
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->action)
+            argp_error(state, "say what to do: check, show or schema");
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
+static const struct argp argp = {
+    NULL, parse, "check|show|schema [FILE]",
+    "Check or show the configuration."
+    "\v"
+    "  check   exit 0 if the file is right; else says file, line and what is allowed, exit 2\n"
+    "  show    the values in force: file, environment (VIGIA_SERVER_PORT=...), defaults\n"
+    "  schema  every key with its type, as a JSON schema for editors\n\n"
+    "Example: vigia config check /etc/vigia/vigia.yaml",
+    children, NULL, NULL};
+
+static void print(const struct buf *b)
+{
+    fwrite(b->data, 1, b->size, stdout);
+    if (b->size && b->data[b->size - 1] != '\n')
+        putchar('\n');
+}
+
+static int run(int argc, char **argv)
+{
+    struct options o = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    CLEANUP(buf_done) struct buf text;
+    buf_init(&text, 1 << 20);
+    if (strcmp(o.action, "schema") == 0) {
+        if (config_schema(&text) < 0)
+            return EXIT_FAILED;
+        print(&text);
+        return EXIT_OK;
+    }
+    CLEANUP(config_freep) struct config *c = NULL;
+    if (config_load(o.common.config, o.common.data, &c) < 0)
+        return EXIT_FAILED;
+    if (strcmp(o.action, "check") == 0) {
+        puts(o.common.json ? "{\"valid\": true}" : "The configuration is right.");
+        return EXIT_OK;
+    }
+    if (strcmp(o.action, "show") == 0) {
+        if (config_write(c, &text) < 0)
+            return EXIT_FAILED;
+        print(&text);
+        return EXIT_OK;
+    }
+    fprintf(stderr, "vigia config: there is no action '%s': check, show or schema\n", o.action);
+    return EXIT_FAILED;
+}
+
+const struct command command_config = {
+    .name = "config", .group = "care", .summary = "Check or show the configuration", .run = run};
