@@ -1,0 +1,205 @@
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+const struct store_ops *const store_table[] = {
+    NULL,
+};
+
+static const char *const kind_names[STORE_KINDS] = {
+    [STORE_ALERT] = "alert",         [STORE_PROFILE] = "profile",
+    [STORE_CONTAINER] = "container", [STORE_PROCESS] = "process",
+    [STORE_TEXT] = "text",           [STORE_LEDGER] = "ledger",
+    [STORE_BLIND] = "blind",         [STORE_SUPPRESSION] = "suppression",
+    [STORE_USER] = "user",           [STORE_AUDIT] = "audit",
+    [STORE_STATE] = "state",         [STORE_DELIVERY] = "delivery",
+};
+
+const char *store_kind_name(enum store_kind kind)
+{
+    return kind < STORE_KINDS ? kind_names[kind] : "?";
+}
+
+void store_container_key(uint64_t capture, uint32_t number, char ret[static STORE_KEY_MAX])
+{
+    snprintf(ret, STORE_KEY_MAX, "%016" PRIx64 "-%" PRIx32, capture, number);
+}
+
+int store_container_parse(const char *key, uint64_t *ret_capture, uint32_t *ret_number)
+{
+    uint64_t capture;
+    uint32_t number;
+    int end = 0;
+    if (sscanf(key, "%16" SCNx64 "-%8" SCNx32 "%n", &capture, &number, &end) != 2 || key[end])
+        return -EINVAL;
+    *ret_capture = capture;
+    *ret_number = number;
+    return 0;
+}
+
+void store_text_key(uint64_t id, char ret[static STORE_KEY_MAX])
+{
+    snprintf(ret, STORE_KEY_MAX, "%016" PRIx64, id);
+}
+
+void store_retention_default(struct store_retention *ret)
+{
+    const double day = 86400;
+    *ret = (struct store_retention){
+        .windows_age_s = 7 * day,
+        .anomalous_age_s = 90 * day,
+        .bins_second_age_s = 2 * day,
+        .bins_minute_age_s = 14 * day,
+        .bins_hour_age_s = 400 * day,
+        .alerts_age_s = 400 * day,
+        .scores_age_s = 30 * day,
+        .processes_age_s = 30 * day,
+        .size_max_bytes = UINT64_C(4) << 30,
+    };
+}
+
+void store_rows_done(struct store_rows *r)
+{
+    json_decref(r->body);
+    free(r->blob);
+    for (uint32_t i = 0; r->counts && i < r->n; i++)
+        free(r->counts[i].value);
+    for (uint32_t i = 0; r->shares && i < r->n; i++)
+        free(r->shares[i].program_text);
+    for (uint32_t i = 0; r->scores && i < r->n; i++) {
+        free((char *)r->scores[i].detector);
+        free((char *)r->scores[i].evidence);
+    }
+    free(r->counts);
+    free(r->points);
+    free(r->shares);
+    free(r->scores);
+    free(r->windows);
+    *r = (struct store_rows){0};
+}
+
+const struct store_ops *store_backend(const char *name)
+{
+    for (size_t i = 0; store_table[i]; i++) {
+        if (strcmp(store_table[i]->name, name) == 0)
+            return store_table[i];
+    }
+    return NULL;
+}
+
+int store_open(const char *name, const struct store_options *options, struct store **ret)
+{
+    const struct store_ops *ops = store_backend(name ? name : "sqlite");
+    if (!ops) {
+        log_error("open store: there is no kind of store \"%s\"", name ? name : "sqlite");
+        return -EINVAL;
+    }
+    return ops->open(options, ret);
+}
+
+void store_close(struct store *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+int store_commit(struct store *s, const struct store_batch *batch)
+{
+    return s->ops->commit(s, batch);
+}
+
+int store_find(struct store *s, const struct store_query *query, json_t **ret, uint64_t *ret_total)
+{
+    return s->ops->find(s, query, ret, ret_total);
+}
+
+int store_purge(struct store *s, const struct store_retention *retention, double now, json_t **ret)
+{
+    return s->ops->purge(s, retention, now, ret);
+}
+
+int store_put(struct store *s, const struct store_document *document)
+{
+    struct store_document copy = *document;
+    return store_commit(s, &(struct store_batch){.documents = &copy, .n_documents = 1});
+}
+
+int store_acknowledged(struct store *s, const uint8_t spool[static 16], uint64_t *ret)
+{
+    struct store_rows rows = {0};
+    int r = s->ops->read(
+        s, &(struct store_arguments){.reading = STORE_READ_ACKNOWLEDGED, .spool = spool}, &rows);
+    if (r < 0)
+        return r;
+    *ret = rows.sequence;
+    return 0;
+}
+
+int store_get(struct store *s, enum store_kind kind, const char *key, json_t **ret, void **ret_blob,
+              size_t *ret_size)
+{
+    CLEANUP(store_rows_done) struct store_rows rows = {0};
+    struct store_query query = {.kind = kind, .key = key};
+    int r = s->ops->read(
+        s, &(struct store_arguments){.reading = STORE_READ_DOCUMENT, .query = &query}, &rows);
+    if (r < 0)
+        return r;
+    if (ret)
+        *ret = TAKE(rows.body);
+    if (ret_blob)
+        *ret_blob = TAKE(rows.blob);
+    if (ret_size)
+        *ret_size = rows.blob_size;
+    return 0;
+}
+
+int store_counts(struct store *s, const struct store_query *query, const char *field,
+                 struct store_rows *ret)
+{
+    struct store_arguments a = {.reading = STORE_READ_COUNTS, .query = query, .field = field};
+    return s->ops->read(s, &a, ret);
+}
+
+static int read_selection(struct store *s, enum store_reading reading,
+                          const struct store_selection *selection, struct store_rows *ret)
+{
+    struct store_arguments a = {.reading = reading, .selection = *selection};
+    return s->ops->read(s, &a, ret);
+}
+
+int store_series(struct store *s, const struct store_selection *selection, struct store_rows *ret)
+{
+    return read_selection(s, STORE_READ_SERIES, selection, ret);
+}
+
+int store_shares(struct store *s, const struct store_selection *selection, struct store_rows *ret)
+{
+    return read_selection(s, STORE_READ_SHARES, selection, ret);
+}
+
+int store_scores(struct store *s, const struct store_selection *selection, struct store_rows *ret)
+{
+    return read_selection(s, STORE_READ_SCORES, selection, ret);
+}
+
+int store_windows(struct store *s, const struct store_selection *selection, struct store_rows *ret)
+{
+    return read_selection(s, STORE_READ_WINDOWS, selection, ret);
+}
+
+int store_get_stats(struct store *s, struct store_stats *ret)
+{
+    struct store_rows rows = {0};
+    int r = s->ops->read(s, &(struct store_arguments){.reading = STORE_READ_STATS}, &rows);
+    if (r < 0)
+        return r;
+    *ret = rows.stats;
+    return 0;
+}
