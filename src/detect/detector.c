@@ -2,7 +2,14 @@
 
 #include <string.h>
 
+extern const struct detector detector_novelty;
+extern const struct detector detector_stide;
+extern const struct detector detector_ngram;
+
 const struct detector *const detector_table[] = {
+    &detector_novelty,
+    &detector_stide,
+    &detector_ngram,
     NULL,
 };
 

@@ -2,7 +2,10 @@
  *
  * A detector looks at samples: a window, a bin, or an exec. It learns counts, so that models of parts
  * add up, and its score is a sum over evidence items, so that the alert stage can leave out what it
- * has seen before and rescore (ALERTS, "Memory"). */
+ * has seen before and rescore (ALERTS, "Memory").
+ *
+ * score() is a pure function of model and sample: any number of threads may score with one model as
+ * long as none learns. learn, merge and prepare need the model for themselves. */
 #pragma once
 
 #include <stdbool.h>
@@ -56,12 +59,16 @@ struct evidence {
 };
 
 #define EVIDENCE_MAX 64
+#define SCORE_CALLS_MIN 16 /* short windows are not to weigh more than this many calls */
 
-/* value = sum of strangeness / max(L, 16) for windows (L = calls), the sum itself otherwise. */
+/* value = sum of strangeness / per, over all evidence. Rescoring without what was seen before: the
+ * sum over the items left / per. Items are in the order of their calls; with more than EVIDENCE_MAX
+ * the strangest are kept (windows never have more, except for novelty). */
 struct score {
     double value;
+    double per; /* sequences: max(calls looked at, 16), noise calls are not looked at; else 1 */
     uint32_t n;
-    struct evidence items[EVIDENCE_MAX]; /* the strangest first when there were more */
+    struct evidence items[EVIDENCE_MAX];
 };
 
 struct detector {
@@ -76,9 +83,21 @@ struct detector {
     /* Adds weight copies of the sample. -ENOSPC when a cap is reached (counted by the caller). */
     int (*learn)(void *model, const struct sample *s, uint32_t weight);
     void (*score)(const void *model, const struct sample *s, struct score *ret);
+    /* The same counts give the same bytes, in whatever order they were learnt. */
     void (*save)(const void *model, struct buf *ret);
     int (*load)(const void *data, size_t size, void **ret); /* -EBADMSG on malformed bytes */
+
+    /* Optional (NULL): */
+    /* Adds the counts of another model of this detector, as if all had been learnt by one. */
+    int (*merge)(void *model, const void *other);
+    /* Call when learning or merging is over and before scores count: does work that is too dear to do
+     * after every sample. Scores without it are allowed and lag up to a tenth of the samples behind;
+     * load() does it by itself. */
+    int (*prepare)(void *model);
 };
 
 extern const struct detector *const detector_table[]; /* NULL-terminated */
 const struct detector *detector_find(const char *name); /* NULL if there is none */
+
+/* Of a novelty model: calls learnt of a program (its pairs count from 500 on, ALERTS). */
+uint64_t novelty_program_calls(const void *model, uint64_t program);
