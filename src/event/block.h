@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "event/container.h"
 #include "event/window.h"
 
@@ -129,3 +130,4 @@ struct block {
 
 /* Frees what the block owns, and the block. */
 void block_free(struct block *b);
+DEFINE_CLEANUP(block_free, struct block *)

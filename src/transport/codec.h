@@ -23,6 +23,20 @@ int codec_decode(const void *data, size_t size, struct block **ret, const char *
 #define CODEC_HEADER 128
 int codec_size(const void *header, size_t *ret);
 
+/* What the header says: enough to count what a block held that fails its other checks. Same rules. */
+struct codec_head {
+    uint8_t spool[16];
+    uint64_t sequence, capture, from_ns, until_ns;
+    uint64_t calls; /* in its windows */
+    uint64_t size, unpacked;
+    uint32_t sections;
+    uint16_t major, minor;
+};
+int codec_header(const void *header, struct codec_head *ret);
+
+/* Calls in the windows of a block. */
+uint64_t codec_calls(const struct block *b);
+
 /* Windows alone, for the store's "windows kept" (<= 6 bytes a call) and for datasets: the same
  * columnar encoding without the block around it. */
 int codec_encode_windows(const struct window *windows, size_t n, struct buf *ret);
