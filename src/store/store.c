@@ -9,7 +9,10 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+extern const struct store_ops sqlite_ops;
+
 const struct store_ops *const store_table[] = {
+    &sqlite_ops,
     NULL,
 };
 

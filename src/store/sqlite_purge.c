@@ -1,0 +1,298 @@
+/* Retention: rolling up, forgetting, giving pages back; each step its own short transaction. */
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "transport/codec.h"
+
+#define STEP_ROWS 500    /* rows of one transaction */
+#define STEPS_MAX 20000  /* of one purge; the next goes on */
+#define VACUUM_PAGES 256 /* given back in one go: 1 MiB */
+
+struct gone {
+    uint64_t windows, scores, bins_rolled, bins, documents, freed_bytes;
+};
+
+struct purge {
+    struct sqlite_store *s;
+    const struct store_retention *retention;
+    double now;
+    struct gone gone;
+};
+
+static double cutoff(const struct purge *p, double age_s)
+{
+    return age_s > 0 ? p->now - age_s : -INFINITY;
+}
+
+/* Sources that have rows of that step before a time. */
+static int old_source(struct purge *p, int step, double before, int64_t *ret)
+{
+    CLEANUP(sq_finalizep)
+    sqlite3_stmt *row = sq_prepare(
+        p->s,
+        "SELECT id FROM sources WHERE EXISTS (SELECT 1 FROM bins WHERE source = sources.id"
+        " AND step = ? AND time < ?) LIMIT 1",
+        "id", (int64_t)step, before);
+    if (!sq_step(p->s, row))
+        return -ENOENT;
+    *ret = sqlite3_column_int64(row, 0);
+    return 0;
+}
+
+/* The oldest stretch of one source's rows of a step into one row of the next step. */
+static void roll_one(struct purge *p, int64_t source, int step, int next, double before)
+{
+    CLEANUP(sq_counts_done) struct sq_counts counts = {0};
+    CLEANUP(sq_finalizep)
+    sqlite3_stmt *row = sq_prepare(p->s,
+                                   "SELECT time, counts, level FROM bins WHERE source = ? AND"
+                                   " step = ? AND time < ? ORDER BY time",
+                                   "iid", source, (int64_t)step, before);
+    int64_t start = INT64_MIN;
+    int level = 0;
+    while (sq_step(p->s, row)) {
+        int64_t at = sqlite3_column_int64(row, 0) / next * next;
+        if (start == INT64_MIN)
+            start = at;
+        if (at != start)
+            break;
+        sq_counts_decode(&counts, sqlite3_column_blob(row, 1),
+                         (size_t)sqlite3_column_bytes(row, 1));
+        level = MAX(level, sqlite3_column_int(row, 2));
+        p->gone.bins_rolled++;
+    }
+    if (start == INT64_MIN)
+        return;
+    sq_bin_add(p->s, source, next, start, level, &counts);
+    CLEANUP(sq_finalizep)
+    sqlite3_stmt *away = sq_prepare(p->s,
+                                    "DELETE FROM bins WHERE source = ? AND step = ? AND time >= ?"
+                                    " AND time < ?",
+                                    "iiii", source, (int64_t)step, start, start + next);
+    sq_step(p->s, away);
+}
+
+static int roll_up(struct purge *p, int step, int next, double before)
+{
+    /* Whole stretches only, or the same minute would be rolled up again and again. */
+    before = floor(before / next) * next;
+    if (!isfinite(before))
+        return 0;
+    for (int i = 0; i < STEPS_MAX; i++) {
+        int64_t source = 0;
+        sq_begin(p->s, "BEGIN IMMEDIATE");
+        int found = old_source(p, step, before, &source);
+        for (int k = 0; k < STEP_ROWS / 60 && found == 0; k++)
+            roll_one(p, source, step, next, before);
+        int r = sq_end(p->s, "roll up bins of");
+        if (r < 0 || found < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Runs a DELETE with one bound time until it finds no more; it must limit itself to STEP_ROWS. */
+static int delete_old(struct purge *p, const char *sql, double before, uint64_t *ret)
+{
+    if (!isfinite(before))
+        return 0;
+    for (int i = 0; i < STEPS_MAX; i++) {
+        sq_begin(p->s, "BEGIN IMMEDIATE");
+        CLEANUP(sq_finalizep) sqlite3_stmt *away = sq_prepare(p->s, sql, "d", before);
+        sq_step(p->s, away);
+        int n = p->s->rc ? 0 : sqlite3_changes(p->s->db);
+        sqlite3_reset(away);
+        int r = sq_end(p->s, "purge");
+        if (r < 0)
+            return r;
+        *ret += (uint64_t)n;
+        if (n == 0)
+            return 0;
+    }
+    return 0;
+}
+
+/* The group and the ids that count in it. */
+static void remove_group(struct purge *p, int64_t id, const void *data, size_t size)
+{
+    CLEANUP(freep) struct window *windows = NULL;
+    size_t n = 0;
+    if (codec_decode_windows(data, size, &windows, &n) < 0) {
+        p->s->rc = SQLITE_CORRUPT;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int64_t capture = sq_capture(p->s, windows[i].id.capture, false);
+        sq_run(p->s, SQ_ID_REMOVE, "iii", capture, (int64_t)windows[i].id.position, id);
+    }
+    sq_run(p->s, SQ_KEPT_REMOVE, "i", id);
+    p->gone.windows += n;
+}
+
+/* Oldest groups of these reasons, at most n of them; how many went. */
+static int remove_groups(struct purge *p, const char *reasons, double before, int n, int *ret)
+{
+    char sql[160];
+    snprintf(sql, sizeof(sql),
+             "SELECT id, data FROM kept WHERE reason IN (%s) AND last < ? ORDER BY last LIMIT %d",
+             reasons, n);
+    sq_begin(p->s, "BEGIN IMMEDIATE");
+    sqlite3_stmt *row = sq_prepare(p->s, sql, "d", before);
+    int removed = 0;
+    while (sq_step(p->s, row)) {
+        remove_group(p, sqlite3_column_int64(row, 0), sqlite3_column_blob(row, 1),
+                     (size_t)sqlite3_column_bytes(row, 1));
+        removed++;
+    }
+    sqlite3_finalize(row);
+    *ret = removed;
+    return sq_end(p->s, "purge");
+}
+
+static int purge_windows(struct purge *p, const char *reasons, double before)
+{
+    int removed = isfinite(before) ? 1 : 0, r = 0;
+    for (int i = 0; i < STEPS_MAX && removed > 0 && r == 0; i++)
+        r = remove_groups(p, reasons, before, 32, &removed);
+    return r;
+}
+
+static int purge_documents(struct purge *p)
+{
+    const struct store_retention *k = p->retention;
+    uint64_t *n = &p->gone.documents;
+    int r = delete_old(p,
+                       "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM documents"
+                       " WHERE kind = 0 AND time < ? AND json_extract(body, '$.state') = 'closed'"
+                       " LIMIT 500)",
+                       cutoff(p, k->alerts_age_s), n);
+    const double old = cutoff(p, k->processes_age_s);
+    /* A process that ended, or whose container did; a text lives as long as the table has room. */
+    if (r == 0)
+        r = delete_old(
+            p,
+            "DELETE FROM documents WHERE kind = 3 AND key IN (SELECT d.key FROM documents AS d"
+            " WHERE d.kind = 3 AND d.time < ? AND (json_extract(d.body, '$.gone') > 0 OR NOT"
+            " EXISTS (SELECT 1 FROM documents AS c WHERE c.kind = 2 AND c.key ="
+            " json_extract(d.body, '$.container') AND json_extract(c.body, '$.state') <> 'gone'"
+            ")) LIMIT 500)",
+            old, n);
+    if (r == 0)
+        r = delete_old(
+            p,
+            "DELETE FROM documents WHERE kind = 2 AND key IN (SELECT key FROM documents WHERE"
+            " kind = 2 AND time < ?1 AND json_extract(body, '$.state') = 'gone' AND"
+            " coalesce(json_extract(body, '$.gone'), time) < ?1 LIMIT 500)",
+            old, n);
+    if (r == 0)
+        r = delete_old(
+            p,
+            "DELETE FROM documents WHERE kind = 4 AND key IN (SELECT key FROM documents WHERE"
+            " kind = 4 AND time < ? AND (SELECT count(*) FROM documents WHERE kind = 4) >"
+            " 1000000 ORDER BY time LIMIT 500)",
+            old, n);
+    return r;
+}
+
+static int purge_by_age(struct purge *p)
+{
+    const struct store_retention *k = p->retention;
+    int r = roll_up(p, 1, 60, cutoff(p, k->bins_second_age_s));
+    if (r == 0)
+        r = roll_up(p, 60, 3600, cutoff(p, k->bins_minute_age_s));
+    if (r == 0)
+        r = delete_old(p,
+                       "DELETE FROM bins WHERE (source, step, time) IN (SELECT source, step, time"
+                       " FROM bins WHERE step = 3600 AND time < ? LIMIT 500)",
+                       cutoff(p, k->bins_hour_age_s), &p->gone.bins);
+    if (r == 0)
+        r = delete_old(p,
+                       "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT source,"
+                       " time, channel, phase FROM scores WHERE time < ? LIMIT 500)",
+                       cutoff(p, k->scores_age_s), &p->gone.scores);
+    if (r == 0)
+        r = purge_windows(p, "0, 3", cutoff(p, k->windows_age_s));
+    if (r == 0)
+        r = purge_windows(p, "1, 2", cutoff(p, k->anomalous_age_s));
+    return r < 0 ? r : purge_documents(p);
+}
+
+static bool is_too_big(struct purge *p)
+{
+    if (!p->retention->size_max_bytes)
+        return false;
+    sq_begin(p->s, NULL);
+    int64_t page = sq_pragma(p->s, "PRAGMA page_size");
+    int64_t used = sq_pragma(p->s, "PRAGMA page_count") - sq_pragma(p->s, "PRAGMA freelist_count");
+    return sq_end(p->s, "measure") == 0 && (uint64_t)(page * used) > p->retention->size_max_bytes;
+}
+
+static int purge_groups_by_size(struct purge *p, const char *reasons)
+{
+    int removed = 1, r = 0;
+    while (r == 0 && removed > 0 && is_too_big(p))
+        r = remove_groups(p, reasons, INFINITY, 32, &removed);
+    return r;
+}
+
+/* In the order of worth; each stage halves the age until nothing is left of it or the size fits. */
+static int purge_by_size(struct purge *p)
+{
+    int r = purge_groups_by_size(p, "0, 3");
+    for (double age = 86400; r == 0 && age >= 60 && is_too_big(p); age /= 2)
+        r = roll_up(p, 1, 60, p->now - age);
+    for (double age = 7 * 86400; r == 0 && age >= 3600 && is_too_big(p); age /= 2)
+        r = roll_up(p, 60, 3600, p->now - age);
+    for (double age = 14 * 86400; r == 0 && age >= 3600 && is_too_big(p); age /= 2)
+        r = delete_old(p,
+                       "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT source,"
+                       " time, channel, phase FROM scores WHERE time < ? LIMIT 500)",
+                       p->now - age, &p->gone.scores);
+    return r < 0 ? r : purge_groups_by_size(p, "1, 2");
+}
+
+static int give_back(struct purge *p)
+{
+    for (int i = 0; i < STEPS_MAX; i++) {
+        sq_begin(p->s, NULL);
+        int64_t before = sq_pragma(p->s, "PRAGMA page_count");
+        char sql[64];
+        snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+        sq_exec(p->s, sql);
+        int64_t after = sq_pragma(p->s, "PRAGMA page_count");
+        p->gone.freed_bytes +=
+            (uint64_t)(before - after) * (uint64_t)sq_pragma(p->s, "PRAGMA page_size");
+        int r = sq_end(p->s, "give pages back of");
+        if (r < 0 || after >= before)
+            return r;
+    }
+    return 0;
+}
+
+int sqlite_purge(struct store *store, const struct store_retention *retention, double now,
+                 json_t **ret)
+{
+    struct purge p = {.s = (struct sqlite_store *)store, .retention = retention, .now = now};
+    int r = purge_by_age(&p);
+    if (r == 0)
+        r = purge_by_size(&p);
+    if (r == 0)
+        r = give_back(&p);
+    if (r < 0)
+        return r;
+    if (ret)
+        *ret =
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "windows", (json_int_t)p.gone.windows,
+                      "scores", (json_int_t)p.gone.scores, "bins_rolled",
+                      (json_int_t)p.gone.bins_rolled, "bins", (json_int_t)p.gone.bins, "documents",
+                      (json_int_t)p.gone.documents, "freed_bytes", (json_int_t)p.gone.freed_bytes);
+    return 0;
+}

@@ -1,0 +1,245 @@
+/* Finding and counting documents: a query becomes SQL whose values are all bound. */
+#include "store/sqlite.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#define KEYS_MAX 1000
+#define LIMIT_MAX 10000
+#define VALUES_MAX (KEYS_MAX + 32)
+
+/* SQL with the values of its question marks, in order. Text is borrowed. */
+struct sql {
+    struct buf text;
+    const char *values[VALUES_MAX]; /* NULL: numbers[i] */
+    double numbers[VALUES_MAX];
+    int n;
+    int error;
+};
+
+static void sql_done(struct sql *q)
+{
+    buf_done(&q->text);
+}
+
+static void add_text(struct sql *q, const char *clause, const char *value)
+{
+    if (q->n >= VALUES_MAX) {
+        q->error = -EINVAL;
+        return;
+    }
+    q->values[q->n++] = value;
+    buf_printf(&q->text, "%s", clause);
+}
+
+static void add_number(struct sql *q, const char *clause, double value)
+{
+    if (q->n >= VALUES_MAX) {
+        q->error = -EINVAL;
+        return;
+    }
+    q->numbers[q->n++] = value;
+    buf_printf(&q->text, "%s", clause);
+}
+
+/* "container.key" -> $."container"."key"; only names that need no quoting pass. */
+static int json_path(const char *field, char *ret, size_t size)
+{
+    int n = snprintf(ret, size, "$.");
+    for (const char *p = field; *p; p++) {
+        if (!isalnum((unsigned char)*p) && *p != '_' && *p != '.')
+            return -EINVAL;
+        n += snprintf(ret + n, n < (int)size ? size - (size_t)n : 0, "%c", *p);
+        if (n >= (int)size)
+            return -EINVAL;
+    }
+    return *field ? 0 : -EINVAL;
+}
+
+/* The value of a field as text: "true" and "false" for booleans, "" for null or nothing. */
+static void field_sql(struct sql *q, const char *field)
+{
+    char path[128];
+    if (json_path(field, path, sizeof(path)) < 0) {
+        q->error = -EINVAL;
+        return;
+    }
+    buf_printf(&q->text,
+               "CASE json_type(body, '%s') WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'"
+               " ELSE coalesce(CAST(json_extract(body, '%s') AS TEXT), '') END",
+               path, path);
+}
+
+static void add_field(struct sql *q, enum store_kind kind, const char *field, const char *equals)
+{
+    if (!field || !equals)
+        return;
+    buf_printf(&q->text, " AND ");
+    if (kind == STORE_PROCESS && strcmp(field, "container") == 0)
+        buf_printf(&q->text, "json_extract(body, '$.container')"); /* the index's expression */
+    else
+        field_sql(q, field);
+    add_text(q, " = ?", equals);
+}
+
+static void add_keys(struct sql *q, const struct store_query *query)
+{
+    if (query->key)
+        add_text(q, " AND key = ?", query->key);
+    if (query->keys) {
+        buf_printf(&q->text, " AND key IN (''");
+        for (size_t i = 0; query->keys[i]; i++)
+            add_text(q, ", ?", query->keys[i]);
+        buf_printf(&q->text, ")");
+    }
+    if (query->prefix) {
+        add_text(q, " AND key >= ?", query->prefix);
+        add_text(q, " AND substr(key, 1, length(?)) = ", query->prefix);
+        add_text(q, "?", query->prefix);
+    }
+}
+
+/* Only values are searched, not the names of members: "state" must not find every alert. What
+ * contains no character that JSON escapes is looked for in the bytes first, which is far cheaper.
+ */
+static void add_text_search(struct sql *q, const char *text)
+{
+    bool plain = true;
+    for (const char *p = text; *p; p++)
+        plain &= isalnum((unsigned char)*p) || strchr(" -_./:,", *p);
+    if (plain)
+        add_text(q, " AND instr(lower(body), lower(?)) > 0", text);
+    add_text(q,
+             " AND EXISTS (SELECT 1 FROM json_tree(body) WHERE type = 'text'"
+             " AND instr(lower(atom), lower(?)) > 0)",
+             text);
+}
+
+static int where(struct sql *q, const struct store_query *query)
+{
+    buf_printf(&q->text, " FROM documents WHERE kind = %d", (int)query->kind);
+    add_keys(q, query);
+    add_field(q, query->kind, query->field, query->equals);
+    for (size_t i = 0; i < STORE_WHERE_MAX; i++)
+        add_field(q, query->kind, query->where[i].field, query->where[i].equals);
+    if (query->from > 0)
+        add_number(q, " AND time >= ?", query->from);
+    if (query->until > 0)
+        add_number(q, " AND time < ?", query->until);
+    if (query->text && *query->text)
+        add_text_search(q, query->text);
+    return q->error ? q->error : q->text.error;
+}
+
+static sqlite3_stmt *prepare(struct sqlite_store *s, struct sql *q)
+{
+    buf_u8(&q->text, 0);
+    sqlite3_stmt *statement = sq_prepare(s, (const char *)q->text.data, "");
+    for (int i = 0; i < q->n && statement; i++) {
+        if (q->values[i])
+            sqlite3_bind_text(statement, i + 1, q->values[i], -1, SQLITE_STATIC);
+        else
+            sqlite3_bind_double(statement, i + 1, q->numbers[i]);
+    }
+    return statement;
+}
+
+static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row)
+{
+    json_t *body = json_loadb((const char *)sqlite3_column_text(row, 2),
+                              (size_t)sqlite3_column_bytes(row, 2), 0, NULL);
+    if (!body) {
+        s->rc = SQLITE_CORRUPT;
+        return NULL;
+    }
+    json_object_set_new(body, "key", json_string((const char *)sqlite3_column_text(row, 0)));
+    json_object_set_new(body, "time", json_real(sqlite3_column_double(row, 1)));
+    return body;
+}
+
+static int find_rows(struct sqlite_store *s, const struct store_query *query, json_t *ret)
+{
+    CLEANUP(sql_done) struct sql q = {0};
+    buf_init(&q.text, 1 << 20);
+    buf_printf(&q.text, "SELECT key, time, body");
+    int r = where(&q, query);
+    if (r < 0)
+        return r;
+    const char *direction = query->oldest_first ? "" : " DESC";
+    buf_printf(&q.text, " ORDER BY time%s, key%s LIMIT %u OFFSET %u", direction, direction,
+               query->limit ? MIN(query->limit, LIMIT_MAX) : 100, query->offset);
+    CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
+    while (sq_step(s, row)) {
+        json_t *document = document_of(s, row);
+        if (document)
+            json_array_append_new(ret, document);
+    }
+    return 0;
+}
+
+static int count_rows(struct sqlite_store *s, const struct store_query *query, uint64_t *ret)
+{
+    CLEANUP(sql_done) struct sql q = {0};
+    buf_init(&q.text, 1 << 20);
+    buf_printf(&q.text, "SELECT count(*)");
+    int r = where(&q, query);
+    if (r < 0)
+        return r;
+    CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
+    if (sq_step(s, row))
+        *ret = (uint64_t)sqlite3_column_int64(row, 0);
+    return 0;
+}
+
+int sqlite_find(struct store *store, const struct store_query *query, json_t **ret,
+                uint64_t *ret_total)
+{
+    struct sqlite_store *s = (struct sqlite_store *)store;
+    json_auto_t *list = json_array();
+    uint64_t total = 0;
+    sq_begin(s, "BEGIN");
+    int r = find_rows(s, query, list);
+    if (r == 0 && ret_total)
+        r = count_rows(s, query, &total);
+    int end = sq_end(s, "read from");
+    if (r < 0) {
+        log_error("read from %s: a query with a bad field or too many keys", s->path);
+        return r;
+    }
+    if (end < 0)
+        return end;
+    if (ret)
+        *ret = TAKE(list);
+    if (ret_total)
+        *ret_total = total;
+    return 0;
+}
+
+int sq_read_counts(struct sqlite_store *s, const struct store_arguments *a, struct store_rows *ret)
+{
+    CLEANUP(sql_done) struct sql q = {0};
+    buf_init(&q.text, 1 << 20);
+    buf_printf(&q.text, "SELECT ");
+    field_sql(&q, a->field);
+    buf_printf(&q.text, " AS value, count(*) AS n");
+    int r = where(&q, a->query);
+    if (r < 0)
+        return r;
+    buf_printf(&q.text, " GROUP BY value ORDER BY n DESC, value LIMIT 1000");
+    CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
+    ret->counts = calloc(1000, sizeof(*ret->counts));
+    if (!ret->counts)
+        return -ENOMEM;
+    while (sq_step(s, row)) {
+        struct store_count *c = &ret->counts[ret->n++];
+        c->value = strdup((const char *)sqlite3_column_text(row, 0));
+        c->count = (uint64_t)sqlite3_column_int64(row, 1);
+    }
+    return 0;
+}
