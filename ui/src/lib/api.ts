@@ -1,0 +1,318 @@
+/* The JSON that the server speaks, one type a document. Times are wall seconds. */
+
+export interface ApiErrorBody {
+    error: { code: string; message: string };
+}
+
+export interface Session {
+    name: string;
+    must_change: boolean;
+    csrf: string;
+}
+
+export type AlertState = 'new' | 'acknowledged' | 'closed';
+export type Verdict = 'false alarm' | 'expected' | 'incident';
+export type Channel = 'novelty' | 'sequence' | 'frequency';
+export type Phase = 'steady' | 'startup';
+export type ProfileState = 'learning' | 'ready' | 'drifting' | 'retired';
+
+export interface AlertContainer {
+    key: string;
+    id: string;
+    name: string;
+    image: string;
+    namespace?: string;
+    pod?: string;
+    node?: string;
+}
+
+export interface AlertSummary {
+    id: string;
+    state: AlertState;
+    verdict: Verdict | null;
+    score: number;
+    provisional: boolean;
+    held: boolean;
+    phase: Phase;
+    first: number;
+    last: number;
+    open: boolean;
+    workload: string;
+    container: AlertContainer | string;
+    headline: string;
+    replicas: number;
+    repeats: number;
+}
+
+export interface AlertProcess {
+    id: string;
+    parent: string | null;
+    tgid: number;
+    program: string;
+    arguments: string | string[] | null;
+    first: number;
+    last: number;
+    strange: boolean;
+    flags: string[];
+}
+
+export interface AlertCall {
+    name: string;
+    result: string;
+    argument: string | null;
+    context: boolean;
+    strange: boolean;
+    meaning: string;
+}
+
+export interface AlertSequence {
+    time: number;
+    process: string;
+    program: string;
+    detector: string;
+    sentence: string;
+    calls: AlertCall[];
+    expected: { name: string; share: number }[];
+    key?: string;
+}
+
+export interface AlertNovelty {
+    kind: 'program' | 'edge' | 'pair' | 'errno' | 'argument' | 'rate';
+    time: number;
+    program: string;
+    text: string;
+    sentence: string;
+    count: number;
+    key?: string;
+}
+
+export interface AlertHistory {
+    time: number;
+    who: string;
+    action: string;
+    note: string;
+}
+
+export interface Alert extends Omit<AlertSummary, 'container'> {
+    raised: number;
+    latency_s: number | null;
+    container: AlertContainer;
+    why: string[];
+    channels: { channel: Channel; peak: number; threshold: number; share: number }[];
+    detectors: { name: string; share: number }[];
+    processes: AlertProcess[];
+    sequences: AlertSequence[];
+    novelties: AlertNovelty[];
+    keys: string[];
+    group: string | null;
+    linked: string | null;
+    profile_version: number;
+    calls: number;
+    history: AlertHistory[];
+}
+
+export interface Readiness {
+    state: ProfileState;
+    progress: number;
+    reason: string;
+    eta_s: number | null;
+    starts?: number;
+}
+
+export interface Profile {
+    workload: string;
+    state: ProfileState;
+    reason: string;
+    steady: Readiness;
+    startup: Readiness;
+    version: number;
+    provisional: boolean;
+    thresholds: Partial<Record<Channel, number | null>> | null;
+    learnt: {
+        calls: number;
+        windows: number;
+        active_s: number;
+        programs: number;
+        pairs: number;
+        ngrams: number;
+    };
+    asked_per_day: number;
+    alerts: { count: number; since: number | null; per_day_upper95: number | null };
+    containers: number;
+    suppressed: number;
+    updated: number;
+}
+
+export interface Container {
+    key: string;
+    number: number;
+    capture: string;
+    id: string;
+    runtime: string;
+    name: string;
+    image: string;
+    version: string;
+    namespace: string;
+    pod: string;
+    owner: string;
+    command: string | string[];
+    workload: string;
+    state: 'running' | 'gone' | 'unresolved';
+    wanted: boolean;
+    reason: string;
+    attached: boolean;
+    phase: Phase;
+    born: number;
+    gone: number | null;
+    labels: Record<string, string>;
+    node: string;
+    calls: number;
+    calls_per_s: number;
+}
+
+export interface Live {
+    time: number;
+    pid: number;
+    version: string;
+    started: number;
+    calls_per_s: number;
+    windows_per_s: number;
+    containers: number;
+    latency: { p50_s: number | null; p99_s: number | null };
+    level: 'full' | 'no arguments' | 'bins only';
+    agent: {
+        capture: string;
+        cpus: number;
+        ring_bytes: number;
+        ring_fill: number;
+        threads: number;
+        processes: number;
+        texts: number;
+        refused: Record<string, number>;
+        cpu_share: number;
+        rss_bytes: number;
+    };
+    spool: Record<string, unknown>;
+    engine: { windows: number; queue: number; lag_s: number };
+    rates: { time: number; calls: number }[];
+    mode: 'live' | 'replay';
+}
+
+export interface Blind {
+    from: number;
+    until: number | null;
+    reason: string;
+}
+
+export interface LedgerSum {
+    seen: number;
+    stored: number;
+    in_flight: number;
+    dropped: Record<string, number>;
+    balanced: boolean;
+}
+
+export interface Ledger extends LedgerSum {
+    blind: Blind[];
+    refused: Record<string, number>;
+    corrupt: { file: string; reason: string }[];
+    containers: (Omit<LedgerSum, 'balanced'> & { key: string; name: string; workload: string })[];
+}
+
+export interface OverviewWorkload {
+    workload: string;
+    state: ProfileState;
+    reason: string;
+    progress: number;
+    containers: number;
+    calls_per_s: number;
+    open_alerts: number;
+}
+
+export interface Overview {
+    live: Live | null;
+    alerts: { new: number; acknowledged: number; today: number };
+    latest: AlertSummary[];
+    workloads: OverviewWorkload[];
+    containers: { running: number; watched: number; unresolved: number };
+    ledger: LedgerSum;
+}
+
+export interface AlertFilter {
+    state?: string;
+    workload?: string;
+    q?: string;
+    from?: number;
+    until?: number;
+    held?: boolean;
+    limit?: number;
+    offset?: number;
+}
+
+export interface Suppression {
+    id: string;
+    workload: string;
+    key: string;
+    expires: number | null;
+    reason: string;
+    author?: string;
+    created?: number;
+    count?: number;
+}
+
+export interface WorkloadDetail extends Profile {
+    shares: { program: string; syscall: string; calls: number; errors: number; share: number }[];
+    errors: {
+        program: string;
+        syscall: string;
+        errno?: string;
+        errors: number;
+        share: number;
+    }[];
+    containers_list?: Container[];
+    recent_alerts: AlertSummary[];
+}
+
+export interface WorkloadSeries {
+    step_s: number;
+    threshold: Partial<Record<Channel, number | null>>;
+    points: ({ time: number; calls: number; errors: number } & Partial<
+        Record<Channel, number | null>
+    >)[];
+}
+
+export interface ContainerProcess {
+    id: string;
+    parent: string | null;
+    tgid: number;
+    program: string;
+    arguments: string | string[] | null;
+    first: number;
+    last: number | null;
+    flags?: string[];
+    strange?: boolean;
+}
+
+export interface ContainerDetail extends Container {
+    processes: ContainerProcess[];
+    series: { time: number; calls: number; errors: number }[];
+    alerts: AlertSummary[];
+    ledger: LedgerSum | null;
+}
+
+export interface Coverage {
+    watched: (Container & { ready_in_s: number | null })[];
+    unwatched: { name: string; id: string; reason: string }[];
+    blind: Blind[];
+    level: Live['level'];
+    capture: { probe: string };
+    limits: { what: string; used: number; max: number; refused: number }[];
+}
+
+export interface AuditEntry {
+    time: number;
+    who: string;
+    action: string;
+    note?: string;
+    [more: string]: unknown;
+}

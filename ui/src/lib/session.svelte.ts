@@ -1,0 +1,59 @@
+/* Who is signed in, and what the page shows because of it. */
+import { api, ApiError, onRefused, setCsrf } from './client';
+import type { Session } from './api';
+import { connection } from './poll.svelte';
+
+class SessionState {
+    user = $state.raw<Session | undefined>(undefined);
+    phase = $state<'asking' | 'out' | 'change' | 'in' | 'unreachable'>('asking');
+    ended = $state(false); // it was in, and the server no longer knows it
+
+    constructor() {
+        onRefused((e) => {
+            if (e.code === 'password_change_required') {
+                this.phase = 'change';
+            } else if (this.phase === 'in' || this.phase === 'change') {
+                this.ended = true;
+                this.phase = 'out';
+            }
+        });
+    }
+
+    private accept(s: Session): void {
+        this.user = s;
+        setCsrf(s.csrf);
+        this.ended = false;
+        this.phase = s.must_change ? 'change' : 'in';
+    }
+
+    async ask(): Promise<void> {
+        try {
+            this.accept(await api.session());
+            connection.worked();
+        } catch (e) {
+            this.phase = e instanceof ApiError && e.unreachable ? 'unreachable' : 'out';
+        }
+    }
+
+    async login(name: string, password: string): Promise<void> {
+        this.accept(await api.login(name, password));
+    }
+
+    async changePassword(old: string, fresh: string): Promise<void> {
+        const answer = await api.password(old, fresh);
+        if (answer.csrf && answer.name) this.accept({ must_change: false, ...answer } as Session);
+        else await this.ask(); // the server may have made a new session
+    }
+
+    async logout(): Promise<void> {
+        try {
+            await api.logout();
+        } finally {
+            this.user = undefined;
+            this.ended = false;
+            this.phase = 'out';
+        }
+    }
+}
+
+export const session = new SessionState();
