@@ -19,16 +19,18 @@
 #include "base/log.h"
 
 #define SQ_BUSY_MS 10000
-#define SQ_CHECK_MAX_BYTES (64 << 20) /* files up to this are checked whole when opened to write   \
-                                       */
+#define SQ_CHECK_MAX_BYTES                                                                         \
+    (64 << 20) /* files up to this are checked whole when opened to write                          \
+                */
 
 static const char *const statement_sql[SQ_STATEMENTS] = {
     [SQ_SPOOL_GET] = "SELECT sequence FROM spools WHERE uuid = ?",
     [SQ_SPOOL_SET] = "INSERT INTO spools VALUES (?, ?)"
                      " ON CONFLICT DO UPDATE SET sequence = excluded.sequence",
     [SQ_DOC_GET] = "SELECT time, body FROM documents WHERE kind = ? AND key = ?",
-    [SQ_DOC_PUT] = "INSERT INTO documents VALUES (?, ?, ?, ?)"
-                   " ON CONFLICT DO UPDATE SET time = excluded.time, body = excluded.body",
+    [SQ_DOC_PUT] = "INSERT INTO documents (kind, key, time, body, state) VALUES (?, ?, ?, ?, ?)"
+                   " ON CONFLICT DO UPDATE SET time = excluded.time, body = excluded.body,"
+                   " state = excluded.state",
     [SQ_DOC_REMOVE] = "DELETE FROM documents WHERE kind = ? AND key = ?",
     [SQ_DOC_LAST_KEY] = "SELECT max(key) FROM documents WHERE kind = ?",
     [SQ_BLOB_GET] = "SELECT data FROM blobs WHERE kind = ? AND key = ?",
@@ -72,8 +74,9 @@ static int errno_of(int rc, const char **ret_remedy)
                       " spool fills a new one";
         return -EBADMSG;
     case SQLITE_FULL:
-        *ret_remedy = "the disk is full: free space or lower store.size_max; nothing is lost while"
-                      " the spool has room";
+        *ret_remedy =
+            "the disk is full: free space or lower retention.size_max_mib; nothing is lost while"
+            " the spool has room";
         return -ENOSPC;
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:

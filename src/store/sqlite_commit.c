@@ -125,7 +125,8 @@ static void write_document(struct sqlite_store *s, const struct store_document *
     CLEANUP(freep) char *text = json_dumps(body ? body : d->body, JSON_COMPACT);
     if (!text && !s->rc)
         s->rc = SQLITE_NOMEM;
-    sq_run(s, SQ_DOC_PUT, "itdt", (int64_t)copy.kind, copy.key, time, text);
+    const char *state = json_string_value(json_object_get(body ? body : d->body, "state"));
+    sq_run(s, SQ_DOC_PUT, "itdtt", (int64_t)copy.kind, copy.key, time, text, state);
     if (d->blob)
         sq_run(s, SQ_BLOB_PUT, "itb", (int64_t)copy.kind, copy.key, d->blob, d->blob_size);
     if (d->kind == STORE_CONTAINER)

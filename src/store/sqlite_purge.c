@@ -165,6 +165,12 @@ static int purge_windows(struct purge *p, const char *reasons, double before)
     return r;
 }
 
+/* Source by source, since that is what the table is sorted by. */
+static const char delete_scores[] =
+    "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT old.source, old.time,"
+    " old.channel, old.phase FROM sources CROSS JOIN scores AS old ON old.source = sources.id AND"
+    " old.time < ? LIMIT 500)";
+
 static int purge_documents(struct purge *p)
 {
     const struct store_retention *k = p->retention;
@@ -209,15 +215,14 @@ static int purge_by_age(struct purge *p)
     if (r == 0)
         r = roll_up(p, 60, 3600, cutoff(p, k->bins_minute_age_s));
     if (r == 0)
-        r = delete_old(p,
-                       "DELETE FROM bins WHERE (source, step, time) IN (SELECT source, step, time"
-                       " FROM bins WHERE step = 3600 AND time < ? LIMIT 500)",
-                       cutoff(p, k->bins_hour_age_s), &p->gone.bins);
+        r = delete_old(
+            p,
+            "DELETE FROM bins WHERE (source, step, time) IN (SELECT old.source, old.step,"
+            " old.time FROM sources CROSS JOIN bins AS old ON old.source = sources.id"
+            " AND old.step = 3600 AND old.time < ? LIMIT 500)",
+            cutoff(p, k->bins_hour_age_s), &p->gone.bins);
     if (r == 0)
-        r = delete_old(p,
-                       "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT source,"
-                       " time, channel, phase FROM scores WHERE time < ? LIMIT 500)",
-                       cutoff(p, k->scores_age_s), &p->gone.scores);
+        r = delete_old(p, delete_scores, cutoff(p, k->scores_age_s), &p->gone.scores);
     if (r == 0)
         r = purge_windows(p, "0, 3", cutoff(p, k->windows_age_s));
     if (r == 0)
@@ -252,10 +257,7 @@ static int purge_by_size(struct purge *p)
     for (double age = 7 * 86400; r == 0 && age >= 3600 && is_too_big(p); age /= 2)
         r = roll_up(p, 60, 3600, p->now - age);
     for (double age = 14 * 86400; r == 0 && age >= 3600 && is_too_big(p); age /= 2)
-        r = delete_old(p,
-                       "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT source,"
-                       " time, channel, phase FROM scores WHERE time < ? LIMIT 500)",
-                       p->now - age, &p->gone.scores);
+        r = delete_old(p, delete_scores, p->now - age, &p->gone.scores);
     return r < 0 ? r : purge_groups_by_size(p, "1, 2");
 }
 
