@@ -8,9 +8,11 @@
 #include "base/log.h"
 
 extern const struct command command_config;
+extern const struct command command_eval;
 
 const struct command *const command_table[] = {
     &command_config,
+    &command_eval,
     NULL,
 };
 

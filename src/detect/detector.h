@@ -1,8 +1,8 @@
 /* The detector table: one algorithm a file, each behind these functions (docs/ADDING.md).
  *
- * A detector looks at samples: a window, a bin, or an exec. It learns counts, so that models of parts
- * add up, and its score is a sum over evidence items, so that the alert stage can leave out what it
- * has seen before and rescore (ALERTS, "Memory").
+ * A detector looks at samples: a window, a bin, or an exec. It learns counts, so that models of
+ * parts add up, and its score is a sum over evidence items, so that the alert stage can leave out
+ * what it has seen before and rescore (ALERTS, "Memory").
  *
  * score() is a pure function of model and sample: any number of threads may score with one model as
  * long as none learns. learn, merge and prepare need the model for themselves. */
@@ -23,38 +23,39 @@ enum sample_kind { SAMPLE_WINDOW, SAMPLE_BIN, SAMPLE_EXEC };
 struct sample {
     enum sample_kind kind;
     const struct window *window;
-    const uint64_t *argument_class; /* window: [n_calls] key of the argument class, 0 none/no text */
+    const uint64_t
+        *argument_class; /* window: [n_calls] key of the argument class, 0 none/no text */
     const struct bin *bin;
     const struct process *exec; /* event PROCESS_EXEC */
 };
 
 enum evidence_kind {
-    EVIDENCE_NGRAM,   /* a call sequence that was not seen, or is rare here */
-    EVIDENCE_PROGRAM, /* a program never seen */
-    EVIDENCE_EDGE,    /* a program started by one that never did */
-    EVIDENCE_PAIR,    /* a syscall this program never made */
-    EVIDENCE_ERRNO,   /* an error this (program, syscall) never gave */
+    EVIDENCE_NGRAM,    /* a call sequence that was not seen, or is rare here */
+    EVIDENCE_PROGRAM,  /* a program never seen */
+    EVIDENCE_EDGE,     /* a program started by one that never did */
+    EVIDENCE_PAIR,     /* a syscall this program never made */
+    EVIDENCE_ERRNO,    /* an error this (program, syscall) never gave */
     EVIDENCE_ARGUMENT, /* an argument class this program never used */
-    EVIDENCE_RATE,    /* a count far from normal */
+    EVIDENCE_RATE,     /* a count far from normal */
     EVIDENCE_KINDS,
 };
 
 #define EXPECTED_MAX 3
 
 struct evidence {
-    uint64_t key;     /* hash of what is strange: unit of memory, suppression and grouping */
+    uint64_t key;       /* hash of what is strange: unit of memory, suppression and grouping */
     double strangeness; /* >= 0, in the detector's unit */
-    uint64_t program; /* text id */
-    uint64_t detail;  /* edge: parent program; argument: class key; rate: count seen */
-    uint8_t kind;     /* enum evidence_kind */
+    uint64_t program;   /* text id */
+    uint64_t detail;    /* edge: parent program; argument: class key; rate: count seen */
+    uint8_t kind;       /* enum evidence_kind */
     int8_t first, last; /* window: calls [first, last]; negative lies in the context (-1 newest) */
-    uint16_t sysno;   /* the call at fault: the last one of an n-gram */
-    uint16_t error;   /* errno: ret class */
-    float normal;     /* rate: mean in normal time */
+    uint16_t sysno;     /* the call at fault: the last one of an n-gram */
+    uint16_t error;     /* errno: ret class */
+    float normal;       /* rate: mean in normal time */
     uint8_t n_expected;
     struct {
         uint16_t sysno;
-        float share; /* 0..1: how often it follows here in normal time */
+        float share;          /* 0..1: how often it follows here in normal time */
     } expected[EXPECTED_MAX]; /* n-gram: what normally comes instead, commonest first */
 };
 
@@ -75,8 +76,8 @@ struct detector {
     const char *name;    /* "stide", ... as in the configuration and in reports */
     const char *summary; /* one line for --help and docs */
     enum channel channel;
-    unsigned samples;    /* 1 << enum sample_kind of what it looks at */
-    double score_max;    /* largest possible value: no threshold may reach it (INFINITY: none) */
+    unsigned samples; /* 1 << enum sample_kind of what it looks at */
+    double score_max; /* largest possible value: no threshold may reach it (INFINITY: none) */
 
     int (*create)(void **ret);
     void (*destroy)(void *model);
@@ -90,13 +91,13 @@ struct detector {
     /* Optional (NULL): */
     /* Adds the counts of another model of this detector, as if all had been learnt by one. */
     int (*merge)(void *model, const void *other);
-    /* Call when learning or merging is over and before scores count: does work that is too dear to do
-     * after every sample. Scores without it are allowed and lag up to a tenth of the samples behind;
-     * load() does it by itself. */
+    /* Call when learning or merging is over and before scores count: does work that is too dear to
+     * do after every sample. Scores without it are allowed and lag up to a tenth of the samples
+     * behind; load() does it by itself. */
     int (*prepare)(void *model);
 };
 
-extern const struct detector *const detector_table[]; /* NULL-terminated */
+extern const struct detector *const detector_table[];   /* NULL-terminated */
 const struct detector *detector_find(const char *name); /* NULL if there is none */
 
 /* Of a novelty model: calls learnt of a program (its pairs count from 500 on, ALERTS). */

@@ -242,6 +242,63 @@ void ngram_surprises(const struct ngram *m, const struct symbols *s, struct gate
     }
 }
 
+/* One step in the model and in the trace's own counts together. N is the sum of both; T is the
+ * model's where it knows the context, else the trace's own. */
+static int walk_adaptive(const struct ngram *m, struct walk *w, struct ngram *own,
+                         struct walk *own_w, uint16_t symbol, uint32_t weight, double *ret)
+{
+    double p = m->uniform;
+    bool seen = true;
+    struct walk next = {.node = {w->node[0]}}, own_next = {.node = {own_w->node[0]}};
+    for (unsigned k = 0; k <= m->order; k++) {
+        const struct ngram_node none = {0};
+        const struct ngram_node *c = &m->nodes[w->node[k]]; /* node 0 is all zeros */
+        uint32_t child = w->node[k] ? trie_child(m, w->node[k], symbol) : 0;
+        uint32_t own_child = 0;
+        int err = trie_ensure(own, own_w->node[k], symbol, &own_child);
+        if (err < 0)
+            return err;
+        struct ngram_node *own_c = &own->nodes[own_w->node[k]], *own_s = &own->nodes[own_child];
+        double count = (child ? m->nodes[child] : none).count + (double)own_s->count;
+        double total = c->total + (double)own_c->total;
+        unsigned distinct = c->total ? c->distinct : own_c->distinct;
+        seen = seen && total > 0;
+        if (seen)
+            p = (count + distinct * p) / (total + distinct);
+        own_c->distinct += own_s->count == 0;
+        own_s->count = saturate(own_s->count, weight);
+        own_c->total = saturate(own_c->total, weight);
+        next.node[k + 1] = child;
+        own_next.node[k + 1] = own_child;
+    }
+    *w = next;
+    *own_w = own_next;
+    *ret = -log(p);
+    return 0;
+}
+
+static void ngram_donep(struct ngram *m)
+{
+    ngram_done(m);
+}
+
+int ngram_surprises_adaptive(const struct ngram *m, const struct symbols *s, uint32_t weight,
+                             double *ret_surprise)
+{
+    CLEANUP(ngram_donep) struct ngram own = {0};
+    int err = ngram_init(&own, m->order, 1 / m->uniform, s->n * (m->order + 2) + 64);
+    struct walk w = {.node = {table_get(&m->roots, s->program)}}, own_w = {0};
+    if (err == 0)
+        err = trie_root(&own, s->program, &own_w.node[0]);
+    for (unsigned i = 0; s->begins && i < m->order && err == 0; i++) {
+        walk_step(m, &w, SYMBOL_BEGIN);
+        err = walk_ensure(&own, &own_w, SYMBOL_BEGIN);
+    }
+    for (size_t i = 0; i < s->n && err == 0; i++)
+        err = walk_adaptive(m, &w, &own, &own_w, s->symbol[i], weight, &ret_surprise[i]);
+    return err;
+}
+
 int ngram_merge(struct ngram *m, const struct ngram *other)
 {
     CLEANUP(freep) uint32_t *to = calloc(other->n, sizeof(*to));

@@ -60,3 +60,8 @@ struct ngram_place {
  * 12-gram. ret_place [s->n - s->first] may be NULL. The gate must have been started. */
 void ngram_surprises(const struct ngram *m, const struct symbols *s, struct gate *gate,
                      double *ret_surprise, struct ngram_place *ret_place);
+
+/* Surprises of all symbols (first is 0) when the trace's own counts, each worth weight, are added
+ * to the model's after each symbol. -ENOMEM. */
+int ngram_surprises_adaptive(const struct ngram *m, const struct symbols *s, uint32_t weight,
+                             double *ret_surprise);
