@@ -118,6 +118,9 @@ int sqlite_commit(struct store *s, const struct store_batch *batch);
 void sq_windows_write(struct sqlite_store *s, const struct store_batch *batch);
 int sq_read_windows(struct sqlite_store *s, const struct store_selection *sel,
                     struct store_rows *ret);
+bool sq_window_counts(struct sqlite_store *s, const struct window *w, int64_t group);
+/* sqlite_compact.c */
+int sq_compact(struct sqlite_store *s);
 /* sqlite_query.c */
 int sqlite_find(struct store *s, const struct store_query *query, json_t **ret,
                 uint64_t *ret_total);

@@ -285,6 +285,8 @@ int sqlite_purge(struct store *store, const struct store_retention *retention, d
     struct purge p = {.s = (struct sqlite_store *)store, .retention = retention, .now = now};
     int r = purge_by_age(&p);
     if (r == 0)
+        r = sq_compact(p.s);
+    if (r == 0)
         r = purge_by_size(&p);
     if (r == 0)
         r = give_back(&p);

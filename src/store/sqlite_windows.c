@@ -115,7 +115,7 @@ void sq_windows_write(struct sqlite_store *s, const struct store_batch *batch)
 }
 
 /* A window that was kept again for a better reason counts in that group only. */
-static bool counts_here(struct sqlite_store *s, const struct window *w, int64_t group)
+bool sq_window_counts(struct sqlite_store *s, const struct window *w, int64_t group)
 {
     bool here = false;
     int64_t capture = sq_capture(s, w->id.capture, false);
@@ -145,7 +145,7 @@ static void append_group(struct sqlite_store *s, const struct store_selection *s
     for (size_t i = 0; i < n && !s->rc; i++) {
         double time = windows[i].first_ns / 1e9 + sqlite3_column_double(row, 1);
         if (!is_selected(sel, &windows[i], time) ||
-            !counts_here(s, &windows[i], sqlite3_column_int64(row, 0)))
+            !sq_window_counts(s, &windows[i], sqlite3_column_int64(row, 0)))
             continue;
         if (ret->n == *capacity) {
             *capacity = *capacity ? *capacity * 2 : 64;

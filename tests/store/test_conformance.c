@@ -391,6 +391,41 @@ static void test_windows_are_kept_once(void **state)
     assert_int_equal(some.n, 0);
 }
 
+static void test_windows_that_come_one_by_one_are_packed(void **state)
+{
+    struct state *t = *state;
+    enum { N = 300 };
+    struct store_stats before, after;
+    struct window w[N];
+    for (unsigned i = 0; i < N; i++) {
+        w[i] = sample_window(1, 1 + i * 65, MONO0 + i * 1000000000ull, 40);
+        struct store_window row = {&w[i], T0 + i, STORE_SAMPLE, NULL};
+        assert_int_equal(store_commit(t->s, &(struct store_batch){.windows = &row, .n_windows = 1}),
+                         0);
+    }
+    struct store_window better = {&w[7], T0 + 7, STORE_ANOMALOUS, NULL};
+    assert_int_equal(store_commit(t->s, &(struct store_batch){.windows = &better, .n_windows = 1}),
+                     0);
+    assert_int_equal(store_get_stats(t->s, &before), 0);
+    assert_int_equal(store_purge(t->s, &(struct store_retention){0}, T0, NULL), 0);
+    assert_int_equal(store_get_stats(t->s, &after), 0);
+    assert_true(after.window_bytes < before.window_bytes / 2);
+    CLEANUP(store_rows_done) struct store_rows got = {0};
+    assert_int_equal(store_windows(t->s, &(struct store_selection){0}, &got), 0);
+    assert_int_equal(got.n, N);
+    for (unsigned i = 0; i < N; i++) {
+        assert_memory_equal(&got.windows[i].window, &w[i], sizeof(w[i]));
+        assert_int_equal(got.windows[i].reason, i == 7 ? STORE_ANOMALOUS : STORE_SAMPLE);
+    }
+    /* They still count as kept. */
+    struct store_window again = {&w[9], T0 + 9, STORE_SAMPLE, NULL};
+    assert_int_equal(store_commit(t->s, &(struct store_batch){.windows = &again, .n_windows = 1}),
+                     0);
+    struct store_stats same;
+    assert_int_equal(store_get_stats(t->s, &same), 0);
+    assert_int_equal(same.windows, after.windows);
+}
+
 static void test_purge_by_age_sums_what_it_rolls_up(void **state)
 {
     struct state *t = *state;
@@ -539,6 +574,7 @@ int main(void)
             T(test_commit_is_all_or_nothing),
             T(test_series_and_shares_by_workload),
             T(test_windows_are_kept_once),
+            T(test_windows_that_come_one_by_one_are_packed),
             T(test_purge_by_age_sums_what_it_rolls_up),
             T(test_purge_by_size_keeps_what_is_worth_more),
             T(test_readers_see_whole_commits_while_it_writes),
