@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "transport/codec.h"
 
-#define SMALL 32      /* windows; a group with fewer is small */
+#define SMALL 32      /* windows; a group with fewer is small, as the index kept_small has it */
 #define GROUPS_MIN 16 /* worth the writing */
 #define WINDOWS_MAX 256
 #define SPAN_MAX_S 3600.0 /* so that reading a minute does not decode a day */
@@ -63,8 +63,8 @@ static void gather(struct sqlite_store *s, int64_t source, int reason, double af
     CLEANUP(sq_finalizep)
     sqlite3_stmt *row = sq_prepare(s,
                                    "SELECT id, first, last, base, data FROM kept WHERE source = ?"
-                                   " AND reason = ? AND first >= ? AND windows < ? ORDER BY first",
-                                   "iidi", source, (int64_t)reason, after, (int64_t)SMALL);
+                                   " AND reason = ? AND first >= ? AND windows < 32 ORDER BY first",
+                                   "iid", source, (int64_t)reason, after);
     while (sq_step(s, row)) {
         if (m->n_groups == 0) {
             m->first = sqlite3_column_double(row, 1);
@@ -122,9 +122,9 @@ static size_t find_candidates(struct sqlite_store *s, struct candidate *ret, siz
 {
     CLEANUP(sq_finalizep)
     sqlite3_stmt *row = sq_prepare(s,
-                                   "SELECT source, reason FROM kept WHERE windows < ? GROUP BY"
+                                   "SELECT source, reason FROM kept WHERE windows < 32 GROUP BY"
                                    " source, reason HAVING count(*) >= ? LIMIT ?",
-                                   "iii", (int64_t)SMALL, (int64_t)GROUPS_MIN, (int64_t)max);
+                                   "ii", (int64_t)GROUPS_MIN, (int64_t)max);
     size_t n = 0;
     while (n < max && sq_step(s, row)) {
         ret[n++] = (struct candidate){.source = sqlite3_column_int64(row, 0),

@@ -313,13 +313,18 @@ static uint64_t size_of(const char *path, const char *suffix)
     return stat(name, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-static int read_stats(struct sqlite_store *s, struct store_stats *ret)
+static void read_size(struct sqlite_store *s, struct store_stats *ret)
 {
     const uint64_t page = (uint64_t)sq_pragma(s, "PRAGMA page_size");
     ret->file_bytes = page * (uint64_t)sq_pragma(s, "PRAGMA page_count");
     ret->free_bytes = page * (uint64_t)sq_pragma(s, "PRAGMA freelist_count");
     ret->wal_bytes = size_of(s->path, "-wal");
     ret->schema = (uint32_t)sq_pragma(s, "PRAGMA user_version");
+}
+
+static int read_stats(struct sqlite_store *s, struct store_stats *ret)
+{
+    read_size(s, ret);
     CLEANUP(sq_finalizep)
     sqlite3_stmt *kinds = sq_prepare(s, "SELECT kind, count(*) FROM documents GROUP BY kind", "");
     while (sq_step(s, kinds)) {
@@ -394,6 +399,9 @@ static int read_one(struct sqlite_store *s, const struct store_arguments *a, str
         return read_scores(s, &a->selection, ret);
     case STORE_READ_WINDOWS:
         return sq_read_windows(s, &a->selection, ret);
+    case STORE_READ_SIZE:
+        read_size(s, &ret->stats);
+        return 0;
     case STORE_READ_STATS:
         return read_stats(s, &ret->stats);
     }

@@ -197,12 +197,22 @@ int store_windows(struct store *s, const struct store_selection *selection, stru
     return read_selection(s, STORE_READ_WINDOWS, selection, ret);
 }
 
-int store_get_stats(struct store *s, struct store_stats *ret)
+static int get_stats(struct store *s, enum store_reading reading, struct store_stats *ret)
 {
     struct store_rows rows = {0};
-    int r = s->ops->read(s, &(struct store_arguments){.reading = STORE_READ_STATS}, &rows);
+    int r = s->ops->read(s, &(struct store_arguments){.reading = reading}, &rows);
     if (r < 0)
         return r;
     *ret = rows.stats;
     return 0;
+}
+
+int store_get_size(struct store *s, struct store_stats *ret)
+{
+    return get_stats(s, STORE_READ_SIZE, ret);
+}
+
+int store_get_stats(struct store *s, struct store_stats *ret)
+{
+    return get_stats(s, STORE_READ_STATS, ret);
 }

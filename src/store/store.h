@@ -140,6 +140,7 @@ enum store_reading {
     STORE_READ_SHARES,
     STORE_READ_SCORES,
     STORE_READ_WINDOWS,
+    STORE_READ_SIZE,
     STORE_READ_STATS,
 };
 
@@ -186,11 +187,12 @@ struct store_count {
 
 struct store_stats {
     uint64_t file_bytes, free_bytes, wal_bytes; /* file: with the free pages inside */
+    uint32_t schema;
+    /* The rest only from store_get_stats(). */
     uint64_t documents[STORE_KINDS];
     uint64_t bins_second, bins_minute, bins_hour, scores;
     uint64_t windows, window_calls, window_bytes; /* kept; bytes as encoded, without the index */
     double oldest_bin, oldest_window;             /* wall s; 0: none */
-    uint32_t schema;
 };
 
 /* One answer of ops->read: the array that belongs to the reading, n long. */
@@ -292,4 +294,6 @@ int store_series(struct store *s, const struct store_selection *selection, struc
 int store_shares(struct store *s, const struct store_selection *selection, struct store_rows *ret);
 int store_scores(struct store *s, const struct store_selection *selection, struct store_rows *ret);
 int store_windows(struct store *s, const struct store_selection *selection, struct store_rows *ret);
+int store_get_size(struct store *s, struct store_stats *ret); /* cheap: for metrics and pages */
+/* Counts every row: seconds on a database of gigabytes. */
 int store_get_stats(struct store *s, struct store_stats *ret);
