@@ -23,8 +23,8 @@ enum sample_kind { SAMPLE_WINDOW, SAMPLE_BIN, SAMPLE_EXEC };
 struct sample {
     enum sample_kind kind;
     const struct window *window;
-    const uint64_t
-        *argument_class; /* window: [n_calls] key of the argument class, 0 none/no text */
+    /* window: [n_calls] key of the argument class, 0 none or no text; may be NULL */
+    const uint64_t *argument_class;
     const struct bin *bin;
     const struct process *exec; /* event PROCESS_EXEC */
 };
@@ -84,7 +84,8 @@ struct detector {
     /* Adds weight copies of the sample. -ENOSPC when a cap is reached (counted by the caller). */
     int (*learn)(void *model, const struct sample *s, uint32_t weight);
     void (*score)(const void *model, const struct sample *s, struct score *ret);
-    /* The same counts give the same bytes, in whatever order they were learnt. */
+    /* The same counts give the same bytes, in whatever order they were learnt (sums of reals: up to
+     * rounding). */
     void (*save)(const void *model, struct buf *ret);
     int (*load)(const void *data, size_t size, void **ret); /* -EBADMSG on malformed bytes */
 
