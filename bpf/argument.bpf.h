@@ -1,0 +1,2 @@
+/* Argument hashes and their texts. */
+#pragma once

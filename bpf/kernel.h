@@ -1,0 +1,121 @@
+/* The few kernel fields that the programs read; offsets come from the running kernel's BTF (CO-RE). */
+#ifndef VIGIA_KERNEL_H
+#define VIGIA_KERNEL_H
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct pt_regs {
+    unsigned long di, si, dx, r10, r8, r9, orig_ax;
+};
+
+struct thread_info {
+    u32 status;
+};
+
+struct sched_entity {
+    u64 nr_migrations;
+};
+
+struct kernfs_node {
+    u64 id;
+};
+
+struct cgroup;
+struct cgroup_subsys_state {
+    struct cgroup *cgroup;
+    struct cgroup_subsys_state *parent;
+};
+
+struct cgroup_root {
+    int hierarchy_id;
+};
+
+struct cgroup {
+    struct cgroup_subsys_state self;
+    struct kernfs_node *kn;
+    struct cgroup_root *root;
+};
+
+struct css_set {
+    struct cgroup_subsys_state *subsys[1];
+    struct cgroup *dfl_cgrp;
+};
+
+struct inode {
+    unsigned int i_nlink;
+};
+
+struct qstr {
+    const unsigned char *name;
+};
+
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+    struct inode *d_inode;
+};
+
+struct vfsmount {
+    struct dentry *mnt_root;
+};
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+};
+
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+};
+
+struct file {
+    struct path f_path;
+};
+
+struct fs_struct {
+    struct path root;
+};
+
+struct mm_struct {
+    struct file *exe_file;
+    unsigned long arg_start, arg_end;
+};
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+struct signal_struct {
+    atomic_t live;
+    int group_exit_code;
+};
+
+struct linux_binprm {
+    struct file *file;
+    const char *filename;
+};
+
+struct io_kiocb {
+    u8 opcode;
+};
+
+struct task_struct {
+    struct thread_info thread_info;
+    int pid, tgid, exit_code;
+    unsigned int flags;
+    struct task_struct *group_leader, *real_parent;
+    u64 start_time, self_exec_id;
+    struct sched_entity se;
+    struct css_set *cgroups;
+    struct signal_struct *signal;
+    struct mm_struct *mm;
+    struct fs_struct *fs;
+};
+
+#pragma clang attribute pop
+
+enum cgroup_subsys_id { memory_cgrp_id, pids_cgrp_id };
+
+#endif

@@ -1,0 +1,138 @@
+/* Maps and globals. */
+#pragma once
+
+#define RB_NO_WAKEUP BPF_RB_NO_WAKEUP
+#define barrier_value(v) asm volatile("" : "+r"(v))
+
+/* Set before loading: words of a ring, a power of two. */
+const volatile u64 ring_words = 1 << 18;
+#define RING_WORDS_MAX (1 << 18)
+
+struct control control;
+
+struct ring_map {
+    struct ring header;
+    u8 pad[RING_HEADER_BYTES - sizeof(struct ring)];
+    u64 words[RING_WORDS_MAX];
+};
+
+/* The real inner map is made by user space, of the size that ring_words says. */
+struct ring_inner {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, u32);
+    __type(value, struct ring_map);
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1); /* possible CPUs, set before loading */
+    __type(key, u32);
+    __array(values, struct ring_inner);
+} rings SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4 << 20);
+} records SEC(".maps");
+
+struct task_state {
+    u32 container; /* the first it was in; CONTAINER_UNKNOWN: none */
+    u32 program, parent_program;
+    u32 sent_epoch; /* epoch in which the program's record was sent */
+    u32 exec_hash;  /* argument of the exec that is about to exit; 0 none */
+    u32 exec_flags;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct task_state);
+} tasks SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, u64);
+    __type(value, u32);
+} cgroups SEC(".maps"); /* cgroup id -> container number */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, u64);
+    __type(value, u32);
+} paths SEC(".maps"); /* hash of a cgroup's path -> number, so that all hierarchies share it */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 16384);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, u32);
+    __type(value, struct container_entry);
+} containers SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct seen_key);
+    __type(value, u64);
+} seen SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 131072);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct dictionary_key);
+    __type(value, u32);
+} dictionary SEC(".maps"); /* -> epoch in which the text was sent */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, ENTRIES);
+    __type(key, u32);
+    __type(value, struct entry_time);
+} entries SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+    __uint(max_entries, 65536);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct bin_key);
+    __type(value, struct bin_value);
+} bins SEC(".maps");
+
+struct scratch {
+    union {
+        struct record_program program;
+        struct record_text text;
+        struct record_cgroup cgroup;
+        struct container_entry entry;
+        u64 words[200];
+    };
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 2);
+    __type(key, u32);
+    __type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(u32 i)
+{
+    return bpf_map_lookup_elem(&scratches, &i);
+}
+
+static __always_inline int record_send(void *data, u64 size)
+{
+    int error = bpf_ringbuf_output(&records, data, size, RB_NO_WAKEUP);
+    if (error)
+        __sync_fetch_and_add(&control.lost_records, 1);
+    return error;
+}

@@ -1,0 +1,165 @@
+/* Whose calls: a task's container, program and the records that name them. */
+#pragma once
+
+#define CGROUP_LEVELS 12
+
+static __always_inline u32 container_of_cgroup(struct cgroup *c)
+{
+    /* Up the tree, since cgroups below those that were there before us have no number of their own. */
+    for (int i = 0; i < CGROUP_LEVELS && c; i++) {
+        u64 id = BPF_CORE_READ(c, kn, id);
+        u32 *number = bpf_map_lookup_elem(&cgroups, &id);
+        if (number)
+            return *number;
+        c = BPF_CORE_READ(c, self.parent, cgroup);
+    }
+    return CONTAINER_UNKNOWN;
+}
+
+static __noinline u32 container_of_task(struct task_struct *t)
+{
+    struct css_set *set = BPF_CORE_READ(t, cgroups);
+    u32 number = container_of_cgroup(BPF_CORE_READ(set, dfl_cgrp));
+    if (number != CONTAINER_UNKNOWN || !control.hierarchy_v1)
+        return number;
+    int at = control.memory_v1 ? bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)
+                               : bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+    struct cgroup_subsys_state *css = NULL;
+    bpf_probe_read_kernel(&css, sizeof(css), (void *)&set->subsys + (u64)at * sizeof(void *));
+    return container_of_cgroup(BPF_CORE_READ(css, cgroup));
+}
+
+static __always_inline u32 decision_of(u32 number)
+{
+    if (number == CONTAINER_UNKNOWN)
+        return DECISION_HOST;
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
+    if (!e)
+        return DECISION_PENDING;
+    e->populated = 1;
+    return e->decision;
+}
+
+static __always_inline bool decision_wanted(u32 decision)
+{
+    return decision == DECISION_HOST ? control.host : decision != DECISION_UNWANTED;
+}
+
+static __always_inline struct path path_up(struct path at, bool *top)
+{
+    struct dentry *parent = BPF_CORE_READ(at.dentry, d_parent);
+    if (at.dentry == BPF_CORE_READ(at.mnt, mnt_root) || parent == at.dentry) {
+        struct mount *m = (void *)at.mnt - bpf_core_field_offset(struct mount, mnt);
+        struct mount *up = BPF_CORE_READ(m, mnt_parent);
+        if (up == m || !up) {
+            *top = true;
+            return at;
+        }
+        at.dentry = BPF_CORE_READ(m, mnt_mountpoint);
+        at.mnt = (void *)up + bpf_core_field_offset(struct mount, mnt);
+        return at;
+    }
+    at.dentry = parent;
+    return at;
+}
+
+/* The parts of f's path inside the task's root, leaf first. Returns the bytes used. */
+static __noinline u32 path_parts(struct task_struct *t, struct file *f, char *data)
+{
+    struct path at = BPF_CORE_READ(f, f_path), root = BPF_CORE_READ(t, fs, root);
+    u32 used = 0;
+    bool top = false;
+    for (int i = 0; i < PATH_PARTS + 8; i++) {
+        if (at.dentry == root.dentry && at.mnt == root.mnt)
+            break;
+        struct dentry *d = at.dentry;
+        bool mounted = d == BPF_CORE_READ(at.mnt, mnt_root);
+        at = path_up(at, &top);
+        if (mounted && !top)
+            continue; /* the root of a mount has no name: its mount point has */
+        if (used > PATH_BYTES - 256)
+            break;
+        long n = bpf_probe_read_kernel_str(data + used, 256, BPF_CORE_READ(d, d_name.name));
+        if (n > 0 && n <= 256)
+            used += n;
+        barrier_value(used);
+        if (top)
+            break;
+    }
+    return used;
+}
+
+static __always_inline void process_fill(struct record_process *p, struct task_struct *t)
+{
+    p->time = bpf_ktime_get_ns();
+    p->start = BPF_CORE_READ(t, group_leader, start_time);
+    p->tgid = BPF_CORE_READ(t, tgid);
+    p->tid = BPF_CORE_READ(t, pid);
+    p->parent_start = BPF_CORE_READ(t, real_parent, group_leader, start_time);
+    p->parent_tgid = BPF_CORE_READ(t, real_parent, tgid);
+    p->exit_code = 0;
+    p->deleted = p->memfd = p->joined = 0;
+    p->path_length = p->arguments_length = 0;
+}
+
+/* Names the current task's exec number. f: its executable; old_tid: before the exec. */
+static __noinline int program_send(struct task_struct *t, struct task_state *s, u32 container,
+                                   u32 event, u32 old_tid)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer || !s)
+        return 0;
+    struct record_program *r = &buffer->program;
+    struct mm_struct *mm = BPF_CORE_READ(t, mm);
+    struct file *f = BPF_CORE_READ(mm, exe_file);
+    process_fill(&r->process, t);
+    r->process.type = RECORD_PROGRAM;
+    r->process.event = event;
+    r->process.container = container;
+    r->process.program = s->program;
+    r->process.parent_program = s->parent_program;
+    if (old_tid)
+        r->process.tid = old_tid;
+    r->process.deleted = f && !BPF_CORE_READ(f, f_path.dentry, d_inode, i_nlink);
+    u32 used = f ? path_parts(t, f, r->data) : 0;
+    u64 start = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
+    u64 size = end - start;
+    if (size > ARGUMENT_BYTES)
+        size = ARGUMENT_BYTES;
+    if (used > PATH_BYTES)
+        used = PATH_BYTES;
+    barrier_value(size);
+    barrier_value(used);
+    if (used > PATH_BYTES || size > ARGUMENT_BYTES)
+        return 0;
+    if (bpf_probe_read_user(r->data + used, size, (void *)start))
+        size = 0;
+    r->process.path_length = used;
+    r->process.arguments_length = size;
+    u64 total = sizeof(struct record_process) + used + size;
+    if (total > sizeof(*r))
+        total = sizeof(*r);
+    if (!record_send(r, total))
+        s->sent_epoch = control.epoch;
+    return 0;
+}
+
+/* The task's state, made where it is missing and the task is in a container (or is to be captured). */
+static __always_inline struct task_state *state_of(struct task_struct *t, u32 number)
+{
+    struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
+    if (s || (number == CONTAINER_UNKNOWN && !control.host))
+        return s;
+    s = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (s) {
+        s->container = CONTAINER_UNKNOWN;
+        s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
+    }
+    return s;
+}
+
+static __always_inline bool task_is_agent(struct task_struct *t)
+{
+    return (u32)t->tgid == control.self_tgid &&
+           BPF_CORE_READ(t, group_leader, start_time) == control.self_start;
+}

@@ -1,0 +1,504 @@
+#include "capture/assemble.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "bpf/event.h"
+#include "capture/bins.h"
+
+#define NO_WINDOW UINT32_MAX
+#define GAPS_MAX 4096
+
+struct memory { /* what a window needs of the calls before it */
+    uint64_t last_ns, exec_key;
+    uint8_t n_context, fresh; /* fresh: the next call is the first of a program */
+    uint16_t context[WINDOW_CONTEXT_MAX];
+};
+
+struct thread {
+    uint32_t tid, tgid, generation, container;
+    uint64_t program, start_ns;
+    struct memory now, before; /* before: as it was when the cut began */
+    uint64_t cut;              /* the last that touched it */
+    uint32_t window;           /* its open window in the block, or NO_WINDOW */
+    bool known, known_before;
+};
+
+struct run {
+    uint64_t time_ns, from, until;
+    uint64_t context[3];
+    uint32_t ring;
+};
+
+struct assembler {
+    uint64_t capture_id, cut;
+    uint64_t gap_first_ns, gap_last_ns; /* the newest loss */
+    struct table threads;    /* tid -> index in slots */
+    struct thread *slots;    /* [n_slots] */
+    uint32_t n_slots, slots_size, threads_max;
+    uint64_t refused;
+    struct bins bins;
+    struct run *runs;
+    uint32_t n_runs, runs_size;
+    uint32_t windows_size, gaps_size, ledger_size;
+};
+
+int assembler_new(uint64_t capture_id, uint32_t threads_max, struct assembler **ret)
+{
+    struct assembler *a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->capture_id = capture_id;
+    a->threads_max = threads_max;
+    table_init(&a->threads, threads_max);
+    *ret = a;
+    return 0;
+}
+
+void assembler_free(struct assembler *a)
+{
+    table_done(&a->threads);
+    bins_done(&a->bins);
+    free(a->slots);
+    free(a->runs);
+    free(a);
+}
+
+/* Makes room for one more element of an array that is a plain pointer and a count. */
+static int grow(void *array, uint32_t n, uint32_t *size, size_t element)
+{
+    if (n < *size)
+        return 0;
+    uint32_t bigger = *size ? *size * 2 : 64;
+    void *p = realloc(*(void **)array, bigger * element);
+    if (!p)
+        return -ENOMEM;
+    *(void **)array = p;
+    *size = bigger;
+    return 0;
+}
+
+static struct ledger_count *ledger_at(struct assembler *a, struct block *b, uint32_t container)
+{
+    for (uint32_t i = b->n_ledger; i-- > 0;)
+        if (b->ledger[i].container == container)
+            return &b->ledger[i];
+    if (grow(&b->ledger, b->n_ledger, &a->ledger_size, sizeof(*b->ledger)))
+        return NULL;
+    b->ledger[b->n_ledger] = (struct ledger_count){.container = container};
+    return &b->ledger[b->n_ledger++];
+}
+
+/* Finding runs: from one context to the next. */
+
+static int run_add(struct assembler *a, const struct ring_read *r, uint32_t ring, uint64_t from)
+{
+    if (grow(&a->runs, a->n_runs, &a->runs_size, sizeof(*a->runs)))
+        return -ENOMEM;
+    struct run *run = &a->runs[a->n_runs++];
+    *run = (struct run){.time_ns = CONTEXT_TIME(r->context[1]), .from = from, .until = from,
+                        .ring = ring};
+    memcpy(run->context, r->context, sizeof(run->context));
+    return 0;
+}
+
+static int gap_calls(struct assembler *a, struct block *b, struct gap gap)
+{
+    if (gap.calls == 0)
+        return 0;
+    struct ledger_count *l = ledger_at(a, b, gap.container);
+    if (!l)
+        return -ENOMEM;
+    l->seen += gap.calls;
+    l->dropped[DROP_RING_FULL] += gap.calls;
+    if (b->n_gaps >= GAPS_MAX)
+        return 0;
+    if (grow(&b->gaps, b->n_gaps, &a->gaps_size, sizeof(*b->gaps)))
+        return -ENOMEM;
+    b->gaps[b->n_gaps++] = gap;
+    return 0;
+}
+
+static void gap_note(struct assembler *a, uint64_t first_ns, uint64_t last_ns)
+{
+    if (!a->gap_first_ns || first_ns > a->gap_last_ns)
+        a->gap_first_ns = first_ns;
+    a->gap_last_ns = MAX(a->gap_last_ns, last_ns);
+}
+
+/* Reads gap words at `at`; returns the position after them. */
+static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint64_t at, struct block *b)
+{
+    struct gap gap = {.cpu = r->cpu, .reason = DROP_RING_FULL, .container = CONTAINER_UNKNOWN};
+    for (; at < r->head; at++) {
+        uint64_t w = r->words[at & r->mask];
+        if (WORD_TYPE(w) != WORD_AUX || AUX_KIND(w) < AUX_GAP_FIRST)
+            break;
+        switch (AUX_KIND(w)) {
+        case AUX_GAP_FIRST:
+            gap.first_ns = AUX_VALUE(w);
+            break;
+        case AUX_GAP_LAST:
+            gap.last_ns = AUX_VALUE(w);
+            gap_note(a, gap.first_ns, gap.last_ns);
+            break;
+        case AUX_GAP_CONTAINER:
+            gap.container = (uint32_t)w;
+            break;
+        default:
+            gap.calls = AUX_VALUE(w);
+            gap_calls(a, b, gap);
+        }
+    }
+    return at;
+}
+
+/* Finds r's runs that began before t0; the last may still be going on. */
+static int runs_find(struct assembler *a, const struct ring_read *rings, uint32_t i, uint64_t t0,
+                     struct block *b)
+{
+    struct ring_read r = rings[i];
+    uint64_t at = r.from;
+    int error = run_add(a, &r, i, at);
+    while (!error && at < r.head) {
+        uint64_t w = r.words[at & r.mask];
+        if (WORD_TYPE(w) == WORD_AUX && AUX_KIND(w) >= AUX_GAP_FIRST) {
+            a->runs[a->n_runs - 1].until = at;
+            uint64_t after = gap_read(a, &r, at, b);
+            at = after > at ? after : at + 1;
+            continue;
+        }
+        if (WORD_TYPE(w) != WORD_CONTEXT) {
+            a->runs[a->n_runs - 1].until = ++at;
+            continue;
+        }
+        if (at + CONTEXT_WORDS > r.head ||
+            CONTEXT_TIME(r.words[(at + 1) & r.mask]) >= t0)
+            break;
+        for (int k = 0; k < CONTEXT_WORDS; k++)
+            r.context[k] = r.words[(at + (uint64_t)k) & r.mask];
+        at += CONTEXT_WORDS;
+        error = run_add(a, &r, i, at);
+    }
+    return error;
+}
+
+static int run_compare(const void *x, const void *y)
+{
+    const struct run *a = x, *b = y;
+    if (a->time_ns != b->time_ns)
+        return a->time_ns < b->time_ns ? -1 : 1;
+    if (a->ring != b->ring)
+        return a->ring < b->ring ? -1 : 1;
+    return a->from < b->from ? -1 : a->from > b->from;
+}
+
+/* Threads. */
+
+static struct thread *thread_new(struct assembler *a, uint32_t tid)
+{
+    if (a->threads.n >= a->threads_max) {
+        a->refused++;
+        return NULL;
+    }
+    if (grow(&a->slots, a->n_slots, &a->slots_size, sizeof(*a->slots)) ||
+        table_put(&a->threads, (uint64_t)tid + 1, a->n_slots))
+        return NULL;
+    a->slots[a->n_slots] = (struct thread){.tid = tid, .window = NO_WINDOW};
+    return &a->slots[a->n_slots++];
+}
+
+static void memory_clear(struct memory *m)
+{
+    m->n_context = 0;
+}
+
+/* The run's thread, with its memory set right for what comes. */
+static struct thread *thread_of_run(struct assembler *a, const struct run *run)
+{
+    uint32_t tid = CONTEXT_TID(run->context[0]);
+    uint64_t *at = table_get(&a->threads, (uint64_t)tid + 1);
+    struct thread *t = at ? &a->slots[*at] : thread_new(a, tid);
+    if (!t)
+        return NULL;
+    if (t->cut != a->cut) {
+        t->before = t->now;
+        t->known_before = t->known;
+        t->cut = a->cut;
+        t->window = NO_WINDOW;
+    }
+    uint32_t generation = CONTEXT_GENERATION(run->context[2]);
+    uint32_t tgid = CONTEXT_TGID(run->context[2]);
+    uint64_t exec_key = (uint64_t)generation << 32 | CONTEXT_PROGRAM(run->context[2]);
+    if (!t->known || t->now.exec_key != exec_key || t->tgid != tgid) {
+        bool exec = t->known && t->tgid == tgid && (uint32_t)t->now.exec_key != (uint32_t)exec_key;
+        memory_clear(&t->now);
+        t->now.exec_key = exec_key;
+        t->now.fresh = exec;
+        t->now.last_ns = t->known ? t->now.last_ns : run->time_ns;
+        t->window = NO_WINDOW;
+        t->known = true;
+    }
+    t->tgid = tgid;
+    t->generation = generation;
+    return t;
+}
+
+/* Windows. */
+
+static int window_open(struct assembler *a, struct thread *t, const struct run *run, uint16_t cpu,
+                       uint64_t position, uint32_t windows_max, struct block *b)
+{
+    if (b->n_windows >= windows_max)
+        return -ENOSPC;
+    if (grow(&b->windows, b->n_windows, &a->windows_size, sizeof(*b->windows)))
+        return -ENOMEM;
+    struct window *w = &b->windows[b->n_windows];
+    memset(w, 0, sizeof(*w));
+    w->id = (struct window_id){a->capture_id, (uint64_t)cpu << 48 | (position & ((1ull << 48) - 1))};
+    w->first_ns = w->last_ns = run->time_ns;
+    w->program = t->program;
+    w->start_ns = t->start_ns;
+    w->tgid = t->tgid;
+    w->tid = t->tid;
+    w->generation = t->generation;
+    w->container = t->container;
+    w->level = (uint8_t)CONTEXT_LEVEL(run->context[0]);
+    if (t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns) {
+        w->flags |= WINDOW_AFTER_GAP;
+        memory_clear(&t->now);
+    }
+    if (t->now.fresh)
+        w->flags |= WINDOW_AFTER_EXEC;
+    if (CONTEXT_FLAGS(run->context[0]) & CONTEXT_MOVED)
+        w->flags |= WINDOW_MOVED;
+    t->now.fresh = 0;
+    w->n_context = t->now.n_context;
+    memcpy(w->context, t->now.context, sizeof(w->context));
+    t->window = b->n_windows++;
+    return 0;
+}
+
+static void memory_add(struct memory *m, uint16_t sysno)
+{
+    if (m->n_context == WINDOW_CONTEXT_MAX) {
+        memmove(m->context, m->context + 1, sizeof(m->context) - sizeof(m->context[0]));
+        m->n_context--;
+    }
+    m->context[m->n_context++] = sysno;
+}
+
+struct call {
+    uint64_t argument;
+    uint16_t sysno, ret;
+    uint8_t flags;
+};
+
+static struct call call_of(uint64_t word, uint32_t container, const struct names *names)
+{
+    struct call c = {.sysno = (uint16_t)WORD_SYSNO(word), .ret = (uint16_t)WORD_RET(word),
+                     .flags = (uint8_t)WORD_FLAGS(word)};
+    if (c.flags & CALL_HAS_ARGUMENT) {
+        c.argument = names->argument(names->user, container, WORD_HASH(word));
+        if (!c.argument)
+            c.flags |= CALL_NO_TEXT;
+    }
+    return c;
+}
+
+/* Adds one call to its thread's window and to the bins. */
+static int call_add(struct assembler *a, struct thread *t, const struct run *run, uint16_t cpu,
+                    uint64_t position, uint32_t windows_max, struct call c, struct block *b)
+{
+    if (t->window != NO_WINDOW) {
+        const struct window *w = &b->windows[t->window];
+        /* A window is one program's, one level's, and of what was not lost in between. */
+        bool lost = t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns;
+        if (w->n_calls == WINDOW_CALLS_MAX || w->level != CONTEXT_LEVEL(run->context[0]) || lost ||
+            w->container != t->container)
+            t->window = NO_WINDOW;
+    }
+    if (t->window == NO_WINDOW) {
+        int error = window_open(a, t, run, cpu, position, windows_max, b);
+        if (error)
+            return error;
+    }
+    struct window *w = &b->windows[t->window];
+    uint32_t i = w->n_calls++;
+    w->sysno[i] = c.sysno;
+    w->ret[i] = c.ret;
+    w->flag[i] = c.flags;
+    w->argument[i] = c.argument;
+    w->last_ns = run->time_ns;
+    memory_add(&t->now, c.sysno);
+    t->now.last_ns = run->time_ns;
+    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program,
+                                      c.sysno, w->level);
+    if (count) {
+        count->calls++;
+        count->errors += ret_is_error(c.ret);
+    }
+    return 0;
+}
+
+static void latency_add(struct assembler *a, const struct thread *t, const struct run *run,
+                        uint64_t word, uint16_t sysno)
+{
+    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program, sysno,
+                                      (uint8_t)CONTEXT_LEVEL(run->context[0]));
+    if (count && AUX_KIND(word) == AUX_LATENCY) {
+        count->latency_ns += AUX_VALUE(word);
+        count->latency_calls++;
+    }
+}
+
+static int run_refuse(struct assembler *a, const struct run *run, const struct ring_read *r,
+                      uint32_t container, struct block *b)
+{
+    struct ledger_count *l = ledger_at(a, b, container);
+    if (!l)
+        return -ENOMEM;
+    for (uint64_t at = run->from; at < run->until; at++) {
+        bool call = WORD_TYPE(r->words[at & r->mask]) == WORD_SYSCALL;
+        l->seen += call;
+        l->dropped[DROP_TABLE_FULL] += call;
+    }
+    return 0;
+}
+
+/* Adds a run. -ENOSPC: no more windows; the ring then stands where the run was left. */
+static int run_add_calls(struct assembler *a, const struct run *run, struct ring_read *r,
+                         uint32_t windows_max, const struct names *names, struct block *b)
+{
+    memcpy(r->context, run->context, sizeof(r->context));
+    r->from = run->from;
+    uint32_t number = CONTEXT_CONTAINER(run->context[0]), container = number;
+    uint32_t exec = CONTEXT_PROGRAM(run->context[2]), tgid = CONTEXT_TGID(run->context[2]);
+    if (run->from == run->until || !names->wanted(names->user, &container)) {
+        r->from = run->until;
+        return 0;
+    }
+    struct thread *t = thread_of_run(a, run);
+    if (!t) {
+        r->from = run->until;
+        return run_refuse(a, run, r, container, b);
+    }
+    t->container = container;
+    t->program = names->program(names->user, container, exec, tgid);
+    t->start_ns = names->start(names->user, tgid, run->time_ns);
+    uint64_t delivered = 0;
+    uint16_t sysno = 0;
+    int error = 0;
+    for (; !error && r->from < run->until; r->from += !error) {
+        uint64_t word = r->words[r->from & r->mask];
+        if (WORD_TYPE(word) == WORD_AUX) {
+            latency_add(a, t, run, word, sysno);
+        } else if (WORD_TYPE(word) == WORD_SYSCALL) {
+            struct call c = call_of(word, number, names);
+            error = call_add(a, t, run, r->cpu, r->from, windows_max, c, b);
+            delivered += !error;
+            sysno = c.sysno;
+        }
+    }
+    struct ledger_count *l = delivered ? ledger_at(a, b, container) : NULL;
+    if (delivered && !l)
+        return -ENOMEM;
+    if (l) {
+        l->seen += delivered;
+        l->delivered += delivered;
+    }
+    return error;
+}
+
+static int checkpoint_write(const struct ring_read *rings, uint32_t n, struct block *b)
+{
+    b->checkpoint = calloc(n ? n : 1, sizeof(*b->checkpoint));
+    if (!b->checkpoint)
+        return -ENOMEM;
+    b->n_checkpoint = n;
+    for (uint32_t i = 0; i < n; i++) {
+        b->checkpoint[i].cpu = rings[i].cpu;
+        b->checkpoint[i].position = rings[i].from;
+        memcpy(b->checkpoint[i].context, rings[i].context, sizeof(b->checkpoint[i].context));
+    }
+    return 0;
+}
+
+int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
+                  uint32_t windows_max, const struct names *names, struct block *b)
+{
+    a->cut++;
+    a->n_runs = 0;
+    a->windows_size = a->gaps_size = a->ledger_size = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int error = runs_find(a, rings, i, t0, b);
+        if (error)
+            return error;
+        if (rings[i].gap_first)
+            gap_note(a, rings[i].gap_first, t0);
+    }
+    qsort(a->runs, a->n_runs, sizeof(*a->runs), run_compare);
+    for (uint32_t i = 0; i < a->n_runs; i++) {
+        int error = run_add_calls(a, &a->runs[i], &rings[a->runs[i].ring], windows_max, names, b);
+        if (error == -ENOSPC)
+            break; /* the rest belongs to the next block */
+        if (error)
+            return error;
+    }
+    int error = bins_flush(&a->bins, b);
+    return error ? error : checkpoint_write(rings, n, b);
+}
+
+void assembler_roll_back(struct assembler *a)
+{
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        struct thread *t = &a->slots[i];
+        if (t->cut != a->cut)
+            continue;
+        t->now = t->before;
+        t->known = t->known_before;
+        t->cut = 0;
+    }
+}
+
+void assembler_forget(struct assembler *a, uint32_t tgid, uint64_t time_ns)
+{
+    (void)a, (void)tgid, (void)time_ns;
+}
+
+int assembler_save(const struct assembler *a, struct block *b)
+{
+    b->threads = calloc(a->n_slots ? a->n_slots : 1, sizeof(*b->threads));
+    if (!b->threads)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        const struct thread *t = &a->slots[i];
+        if (!t->known)
+            continue;
+        struct thread_state *s = &b->threads[b->n_threads++];
+        *s = (struct thread_state){.start_ns = t->start_ns, .program = t->program,
+                                   .container = t->container, .tgid = t->tgid, .tid = t->tid,
+                                   .generation = t->generation, .n_context = t->now.n_context};
+        memcpy(s->context, t->now.context, sizeof(s->context));
+    }
+    return 0;
+}
+
+int assembler_load(struct assembler *a, const struct block *b)
+{
+    (void)a, (void)b;
+    return 0;
+}
+
+uint32_t assembler_threads(const struct assembler *a)
+{
+    return a->threads.n;
+}
+
+uint64_t assembler_refused(const struct assembler *a)
+{
+    return a->refused;
+}

@@ -1,0 +1,56 @@
+/* Ring words -> windows, bins and counts: a pure function of words and names, apart from what it
+ * remembers of each thread (its left context). CAPTURE, "Words in the ring" and "The cut". */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capture/table.h"
+#include "event/block.h"
+
+/* What words stand for; answers come from the records. */
+struct names {
+    void *user;
+    /* Is the container wanted? *number may be changed (0: it is the host's). */
+    bool (*wanted)(void *user, uint32_t *number);
+    /* Text id of an exec number's program key; 0 unknown. */
+    uint64_t (*program)(void *user, uint32_t container, uint32_t exec, uint32_t tgid);
+    /* Start time of the process with that tgid at that time; 0 unknown. */
+    uint64_t (*start)(void *user, uint32_t tgid, uint64_t time_ns);
+    /* Text id of an argument hash; 0: no text. */
+    uint64_t (*argument)(void *user, uint32_t container, uint32_t hash);
+};
+
+/* One CPU's ring as it is to be read. */
+struct ring_read {
+    const uint64_t *words;
+    uint64_t mask;       /* words - 1 */
+    uint64_t from, head; /* positions: read [from, head) */
+    uint64_t context[3]; /* in force at from */
+    uint64_t gap_first;  /* calls are being lost since then; 0: not */
+    uint16_t cpu;
+};
+
+struct assembler;
+
+int assembler_new(uint64_t capture_id, uint32_t threads_max, struct assembler **ret);
+void assembler_free(struct assembler *a);
+
+/* Reads the runs whose context time is before t0, merged by that time, and adds windows, bins,
+ * gaps, ledger and checkpoint to b. Moves rings[].from and .context to where it stopped. At most
+ * windows_max windows, then it stops early. */
+int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
+                  uint32_t windows_max, const struct names *names, struct block *b);
+
+/* Forgets what the last cut changed (its block was not kept). */
+void assembler_roll_back(struct assembler *a);
+
+/* A process ended: its threads go with the next cut. */
+void assembler_forget(struct assembler *a, uint32_t tgid, uint64_t time_ns);
+
+/* Left contexts of live threads into a snapshot block, and back from it. */
+int assembler_save(const struct assembler *a, struct block *b);
+int assembler_load(struct assembler *a, const struct block *b);
+
+uint32_t assembler_threads(const struct assembler *a);
+uint64_t assembler_refused(const struct assembler *a);
