@@ -10,7 +10,7 @@ static __always_inline u32 hierarchy_bit(struct cgroup *c)
 static __always_inline u64 path_hash(const char *path, u32 length)
 {
     u64 h = control.seed[0];
-    for (u32 i = 0; i < CGROUP_PATH_MAX; i++) {
+    for (u32 i = 0; i < CONTAINER_PATH_BYTES; i++) {
         if (i >= length)
             break;
         h = (h ^ (u8)path[i]) * 0x100000001b3ull;
@@ -18,10 +18,15 @@ static __always_inline u64 path_hash(const char *path, u32 length)
     return h;
 }
 
-/* The container that c's parent is inside of, or CONTAINER_UNKNOWN. */
-static __noinline u32 container_around(struct cgroup *c)
+static __always_inline u64 cgroup_key(struct cgroup *c, u32 bit)
 {
-    u32 number = container_of_cgroup(BPF_CORE_READ(c, self.parent, cgroup));
+    return BPF_CORE_READ(c, kn, id) | (bit == 2 ? CGROUP_V1 : 0);
+}
+
+/* The container that c's parent is inside of, or CONTAINER_UNKNOWN. */
+static __noinline u32 container_around(struct cgroup *c, u64 v1)
+{
+    u32 number = container_of_cgroup(BPF_CORE_READ(c, self.parent, cgroup), v1);
     if (number == CONTAINER_UNKNOWN)
         return number;
     struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
@@ -40,7 +45,7 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
         return 0;
     u32 number = (u32)__sync_fetch_and_add(&control.next_container, 1);
     struct container_entry *e = &buffer->entry;
-    __builtin_memcpy(e->path, path->cgroup.path, CGROUP_PATH_MAX);
+    __builtin_memcpy(e->path, path->cgroup.path, CONTAINER_PATH_BYTES);
     e->cgroup = id;
     e->decision = DECISION_PENDING;
     e->texts = e->populated = 0;
@@ -63,14 +68,14 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
     struct scratch *buffer = scratch_get(0);
     if (!bit || !buffer)
         return 0;
-    u64 id = BPF_CORE_READ(c, kn, id);
-    u32 around = container_around(c);
+    u64 id = cgroup_key(c, bit);
+    u32 around = container_around(c, bit == 2 ? CGROUP_V1 : 0);
     if (around != CONTAINER_UNKNOWN) {
         bpf_map_update_elem(&cgroups, &id, &around, 0);
         return 0;
     }
-    __builtin_memset(buffer->cgroup.path, 0, CGROUP_PATH_MAX);
-    long n = bpf_probe_read_kernel_str(buffer->cgroup.path, CGROUP_PATH_MAX, path);
+    __builtin_memset(buffer->cgroup.path, 0, CONTAINER_PATH_BYTES);
+    long n = bpf_probe_read_kernel_str(buffer->cgroup.path, CONTAINER_PATH_BYTES, path);
     u64 hash = path_hash(buffer->cgroup.path, n > 0 ? n : 0);
     u32 *same = bpf_map_lookup_elem(&paths, &hash);
     if (same) {
@@ -88,9 +93,10 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struct *t)
 {
-    if (!hierarchy_bit(c))
+    u32 bit = hierarchy_bit(c);
+    if (!bit)
         return 0;
-    u64 id = BPF_CORE_READ(c, kn, id);
+    u64 id = cgroup_key(c, bit);
     u32 *number = bpf_map_lookup_elem(&cgroups, &id);
     if (!number)
         return 0;
@@ -106,14 +112,15 @@ SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(vigia_rmdir, struct cgroup *c, const char *path)
 {
     struct scratch *buffer = scratch_get(0);
-    if (!hierarchy_bit(c) || !buffer)
+    u32 bit = hierarchy_bit(c);
+    if (!bit || !buffer)
         return 0;
-    u64 id = BPF_CORE_READ(c, kn, id);
+    u64 id = cgroup_key(c, bit);
     u32 *found = bpf_map_lookup_elem(&cgroups, &id);
     if (!found)
         return 0;
     u32 number = *found;
-    long n = bpf_probe_read_kernel_str(buffer->cgroup.path, CGROUP_PATH_MAX, path);
+    long n = bpf_probe_read_kernel_str(buffer->cgroup.path, CONTAINER_PATH_BYTES, path);
     u64 hash = path_hash(buffer->cgroup.path, n > 0 ? n : 0);
     u32 *named = bpf_map_lookup_elem(&paths, &hash);
     if (named && *named == number)

@@ -114,6 +114,9 @@ struct seen_key {
     u32 cpu, container;
 };
 
+/* Kernfs ids are unique within a hierarchy only: those of v1 carry this bit in the map of cgroups. */
+#define CGROUP_V1 (1ull << 63)
+
 /* What user space decided about a container. */
 enum container_decision {
     DECISION_PENDING, /* just seen: its calls are kept until user space says */
@@ -121,14 +124,14 @@ enum container_decision {
     DECISION_UNWANTED,
     DECISION_HOST, /* no container: host processes */
 };
-#define CGROUP_PATH_MAX 256
+#define CONTAINER_PATH_BYTES 256
 struct container_entry {
     u64 cgroup;
     u32 decision;
     u32 texts;     /* in the dictionary, for the cap */
     u32 populated; /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
-    char path[CGROUP_PATH_MAX];
+    char path[CONTAINER_PATH_BYTES];
 };
 
 struct dictionary_key {
@@ -182,7 +185,7 @@ struct record_program {
 struct record_cgroup {
     u32 type, container;
     u64 cgroup, time;
-    char path[CGROUP_PATH_MAX];
+    char path[CONTAINER_PATH_BYTES];
 };
 
 /* Address classes of FORM_INET. */
@@ -219,7 +222,11 @@ struct control {
     u64 lost_seen;    /* seen counts that found no room */
     u64 refused_texts;
     u64 seed[2];
+    u64 capture_id, ring_words;
 };
+
+/* What the agent keeps for its successor (kept by user space alone). */
+#define STATE_BYTES (2u << 20) /* half of it holds one copy */
 
 struct entry_time {
     u64 ns;

@@ -58,7 +58,7 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, u64);
     __type(value, u32);
-} cgroups SEC(".maps"); /* cgroup id -> container number */
+} cgroups SEC(".maps"); /* cgroup id, CGROUP_V1 -> container number */
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -106,6 +106,18 @@ struct {
     __type(key, struct bin_key);
     __type(value, struct bin_value);
 } bins SEC(".maps");
+
+struct agent_state {
+    u8 bytes[STATE_BYTES];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, u32);
+    __type(value, struct agent_state);
+} state SEC(".maps");
 
 struct scratch {
     union {

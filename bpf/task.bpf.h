@@ -3,11 +3,11 @@
 
 #define CGROUP_LEVELS 12
 
-static __always_inline u32 container_of_cgroup(struct cgroup *c)
+static __always_inline u32 container_of_cgroup(struct cgroup *c, u64 v1)
 {
     /* Up the tree, since cgroups below those that were there before us have no number of their own. */
     for (int i = 0; i < CGROUP_LEVELS && c; i++) {
-        u64 id = BPF_CORE_READ(c, kn, id);
+        u64 id = BPF_CORE_READ(c, kn, id) | v1;
         u32 *number = bpf_map_lookup_elem(&cgroups, &id);
         if (number)
             return *number;
@@ -19,14 +19,14 @@ static __always_inline u32 container_of_cgroup(struct cgroup *c)
 static __noinline u32 container_of_task(struct task_struct *t)
 {
     struct css_set *set = BPF_CORE_READ(t, cgroups);
-    u32 number = container_of_cgroup(BPF_CORE_READ(set, dfl_cgrp));
+    u32 number = container_of_cgroup(BPF_CORE_READ(set, dfl_cgrp), 0);
     if (number != CONTAINER_UNKNOWN || !control.hierarchy_v1)
         return number;
     int at = control.memory_v1 ? bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)
                                : bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
     struct cgroup_subsys_state *css = NULL;
     bpf_probe_read_kernel(&css, sizeof(css), (void *)&set->subsys + (u64)at * sizeof(void *));
-    return container_of_cgroup(BPF_CORE_READ(css, cgroup));
+    return container_of_cgroup(BPF_CORE_READ(css, cgroup), CGROUP_V1);
 }
 
 static __always_inline u32 decision_of(u32 number)
@@ -150,10 +150,19 @@ static __always_inline struct task_state *state_of(struct task_struct *t, u32 nu
     struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
     if (s || (number == CONTAINER_UNKNOWN && !control.host))
         return s;
+    /* One number for all threads: the leader's, if it has one already. */
+    struct task_state *leader = bpf_task_storage_get(&tasks, t->group_leader, NULL, 0);
     s = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (s) {
+    if (s && leader) {
+        *s = *leader;
+    } else if (s) {
         s->container = CONTAINER_UNKNOWN;
         s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
+        leader = bpf_task_storage_get(&tasks, t->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        if (leader && leader != s && !leader->program) {
+            leader->container = CONTAINER_UNKNOWN;
+            leader->program = s->program;
+        }
     }
     return s;
 }

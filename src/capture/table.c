@@ -84,13 +84,13 @@ int table_put(struct table *t, uint64_t key, uint64_t value)
     return 0;
 }
 
-void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t value, void *user), void *user)
+void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, void *user), void *user)
 {
     if (!t->capacity)
         return;
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->capacity; i++) {
-        if (t->keys[i] && drop(t->keys[i], t->values[i], user))
+        if (t->keys[i] && drop(t->keys[i], &t->values[i], user))
             t->keys[i] = 0;
         n += t->keys[i] != 0;
     }

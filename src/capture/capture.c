@@ -1,0 +1,463 @@
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "capture/assemble.h"
+#include "capture/decide.h"
+#include "capture/known.h"
+#include "capture/pins.h"
+#include "capture/records.h"
+
+#define TICK_NS (250 * NS_PER_MS)
+#define CUT_BEHIND_NS NS_PER_MS /* BPF's clock is not strictly monotonic between CPUs */
+#define SNAPSHOT_NS (30 * NS_PER_S)
+#define THREADS_MAX 65536
+#define WINDOWS_MAX 65536
+#define EXITED_KEPT_NS (10 * NS_PER_S)
+#define SAMPLE_SECONDS 16
+
+struct capture {
+    struct kernel *kernel;
+    struct containers *containers;
+    struct decide decide;
+    struct known known;
+    struct assembler *assembler;
+    struct capture_options options;
+    char node[NODE_NAME_MAX];
+    uint8_t boot[16];
+    int epoll;
+
+    struct ring_read *rings, *committed; /* [n_rings]: as the last cut, the last commit left them */
+    uint32_t n_rings;
+    uint64_t records, records_committed;
+    uint64_t misses, misses_committed;
+    bool uncommitted;
+    struct container *changed; /* told in no committed block yet */
+    uint32_t n_changed;
+
+    uint64_t cut_ns, last_block_ns, next_tick_ns, cpus_ns, snapshot_ns, sweep_ns;
+    uint64_t said_lost;
+    double fill_max;
+};
+
+static void boot_id(uint8_t ret[16])
+{
+    CLEANUP(fclosep) FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    char hex[33] = "";
+    int c, n = 0;
+    while (f && n < 32 && (c = fgetc(f)) != EOF)
+        if (c != '-' && c != '\n')
+            hex[n++] = (char)c;
+    for (int i = 0; i < 16; i++) {
+        unsigned byte = 0;
+        sscanf(hex + 2 * i, "%2x", &byte);
+        ret[i] = (uint8_t)byte;
+    }
+}
+
+/* The kernel side learns who we are from a call that only we can make: see agent_check(). */
+static void self_exclude(struct kernel *k)
+{
+    uint64_t nonce = k->capture_id ^ clock_mono_ns() ^ (uint64_t)getpid() << 40;
+    k->control->self_nonce = nonce;
+    __atomic_add_fetch(&k->control->generation, 1, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < 100 && k->control->self_nonce; i++)
+        syscall(SYS_getppid, nonce);
+    if (k->control->self_nonce)
+        log_warn("leaving the agent's own calls out did not work: they count as the host's");
+    k->control->self_nonce = 0;
+}
+
+static int rings_add(struct capture *c)
+{
+    for (uint32_t cpu = 0; cpu < c->kernel->cpus; cpu++) {
+        const struct kernel_ring *r = &c->kernel->rings[cpu];
+        bool known = !r->header;
+        for (uint32_t i = 0; i < c->n_rings; i++)
+            known |= c->rings[i].cpu == cpu;
+        if (known)
+            continue;
+        struct ring_read *rings = realloc(c->rings, (c->n_rings + 1) * sizeof(*rings));
+        if (rings)
+            c->rings = rings;
+        struct ring_read *committed = realloc(c->committed, (c->n_rings + 1) * sizeof(*committed));
+        if (committed)
+            c->committed = committed;
+        if (!rings || !committed)
+            return -ENOMEM;
+        rings[c->n_rings] = (struct ring_read){.words = r->words, .mask = c->kernel->ring_words - 1,
+                                               .from = r->header->tail, .cpu = (uint16_t)cpu};
+        committed[c->n_rings] = rings[c->n_rings];
+        c->n_rings++;
+    }
+    return 0;
+}
+
+static bool name_wanted(void *user, uint32_t *number)
+{
+    return decide_wanted(&((struct capture *)user)->decide, number);
+}
+
+static uint64_t name_program(void *user, uint32_t container, uint32_t exec, uint32_t tgid)
+{
+    return known_program_of(&((struct capture *)user)->known, container, exec, tgid);
+}
+
+static uint64_t name_start(void *user, uint32_t tgid, uint64_t time_ns)
+{
+    return known_start_of(&((struct capture *)user)->known, tgid, time_ns);
+}
+
+static uint64_t name_argument(void *user, uint32_t container, uint32_t hash)
+{
+    return known_argument_of(&((struct capture *)user)->known, container, hash);
+}
+
+static int capture_start(struct capture *c)
+{
+    int error = kernel_attach_cgroups(c->kernel);
+    if (!error)
+        error = decide_scan(&c->decide, clock_mono_ns());
+    if (!error)
+        error = kernel_attach_calls(c->kernel);
+    if (error)
+        return error;
+    const char *directory = c->options.pin_directory ? c->options.pin_directory : PINS_DIRECTORY;
+    if (!c->kernel->taken_up && *directory) {
+        error = pins_make(c->kernel, directory);
+        if (error)
+            log_warn("pinning under %s: %s; calls made while no agent runs will be lost", directory,
+                     strerror(-error));
+    }
+    self_exclude(c->kernel);
+    return rings_add(c);
+}
+
+static int capture_setup(struct capture *c)
+{
+    struct kernel *k = c->kernel;
+    decide_init(&c->decide, k, c->containers, c->options.host);
+    known_init(&c->known);
+    boot_id(c->boot);
+    if (c->options.node)
+        snprintf(c->node, sizeof(c->node), "%s", c->options.node);
+    else if (gethostname(c->node, sizeof(c->node) - 1))
+        return -errno;
+    k->control->arguments = c->options.arguments != ARGUMENTS_NONE;
+    k->control->stamp = c->options.timing == TIMING_STAMP;
+    k->control->host = c->options.host;
+    c->records = c->records_committed = records_tail(k);
+    c->misses = c->misses_committed = kernel_misses(k);
+    c->cut_ns = c->last_block_ns = clock_mono_ns();
+    c->epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    if (c->epoll < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, k->maps[MAP_RECORDS], &event))
+        return -errno;
+    return assembler_new(k->capture_id, THREADS_MAX, &c->assembler);
+}
+
+static void capture_abandon(struct capture *c)
+{
+    capture_close(c, false);
+}
+
+DEFINE_CLEANUP(capture_abandon, struct capture *)
+
+int capture_open(const struct capture_options *options, struct containers *containers,
+                 const struct block *last, struct capture **ret)
+{
+    (void)last;
+    CLEANUP(capture_abandonp) struct capture *c = calloc(1, sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    c->options = *options;
+    c->options.node = NULL;
+    c->containers = containers;
+    c->epoll = -1;
+    if (options->node)
+        snprintf(c->node, sizeof(c->node), "%s", options->node), c->options.node = c->node;
+    int error = kernel_open(options, &c->kernel);
+    if (!error)
+        error = capture_setup(c);
+    if (!error)
+        error = capture_start(c);
+    if (error)
+        return error;
+    *ret = TAKE(c);
+    return 0;
+}
+
+/* What the last cut did is undone when its block was not kept. */
+static void roll_back(struct capture *c)
+{
+    assembler_roll_back(c->assembler);
+    known_roll_back(&c->known);
+    memcpy(c->rings, c->committed, c->n_rings * sizeof(*c->rings));
+    c->records = c->records_committed;
+    c->misses = c->misses_committed;
+}
+
+static int housekeeping(struct capture *c, uint64_t now_ns)
+{
+    if (now_ns >= c->cpus_ns) {
+        c->cpus_ns = now_ns + NS_PER_S;
+        if (kernel_add_cpus(c->kernel) && rings_add(c))
+            return -ENOMEM;
+    }
+    if (now_ns >= c->sweep_ns) {
+        c->sweep_ns = now_ns + EXITED_KEPT_NS;
+        known_sweep(&c->known, now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0);
+    }
+    bool time = c->options.timing == TIMING_LATENCY ||
+                (c->options.timing == TIMING_SAMPLED && now_ns / NS_PER_S % SAMPLE_SECONDS == 0);
+    bool timing = c->options.timing == TIMING_LATENCY ||
+                  (c->options.timing == TIMING_SAMPLED && now_ns / NS_PER_S % SAMPLE_SECONDS <= 2);
+    c->kernel->control->latency = timing;
+    kernel_time_entries(c->kernel, time);
+    return 0;
+}
+
+static int containers_tell(struct capture *c, uint64_t now_ns, bool all, struct block *b)
+{
+    struct container *polled = NULL;
+    uint32_t n = 0;
+    int error = containers_poll(c->containers, now_ns, &polled, &n);
+    if (error)
+        return error;
+    if (n) {
+        struct container *changed = realloc(c->changed, (c->n_changed + n) * sizeof(*changed));
+        if (!changed)
+            return -ENOMEM; /* they are lost to this block, and told by the next snapshot */
+        memcpy(changed + c->n_changed, polled, n * sizeof(*polled));
+        c->changed = changed;
+        c->n_changed += n;
+        for (uint32_t i = 0; i < n; i++)
+            decide_changed(&c->decide, &polled[i]);
+        free(polled);
+    }
+    uint32_t count = all ? containers_count(c->containers) : c->n_changed;
+    b->containers = calloc(count ? count : 1, sizeof(*b->containers));
+    if (!b->containers)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct container *from = all ? containers_at(c->containers, i) : &c->changed[i];
+        if (container_copy(from, &b->containers[b->n_containers]))
+            return -ENOMEM;
+        b->n_containers++;
+    }
+    return 0;
+}
+
+static int heads_read(struct capture *c)
+{
+    c->fill_max = 0;
+    for (uint32_t i = 0; i < c->n_rings; i++) {
+        struct ring *r = c->kernel->rings[c->rings[i].cpu].header;
+        c->rings[i].head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+        c->rings[i].gap_first = __atomic_load_n(&r->gap_first, __ATOMIC_RELAXED);
+        double fill = (double)(c->rings[i].head - r->tail) / (double)c->kernel->ring_words;
+        c->fill_max = MAX(c->fill_max, fill);
+    }
+    return 0;
+}
+
+/* Calls that the exit program missed because it ran already: nobody knows whose. */
+static int misses_tell(struct capture *c, struct block *b)
+{
+    uint64_t misses = kernel_misses(c->kernel), n = misses - c->misses;
+    c->misses = misses;
+    if (!n)
+        return 0;
+    struct ledger_count *l = realloc(b->ledger, (b->n_ledger + 1) * sizeof(*l));
+    if (!l)
+        return -ENOMEM;
+    b->ledger = l;
+    l[b->n_ledger] = (struct ledger_count){.container = CONTAINER_UNKNOWN, .seen = n};
+    l[b->n_ledger++].dropped[DROP_RECURSION] = n;
+    return 0;
+}
+
+static void block_head(struct capture *c, uint64_t t0, struct block *b)
+{
+    b->capture = c->kernel->capture_id;
+    memcpy(b->boot, c->boot, sizeof(b->boot));
+    snprintf(b->node, sizeof(b->node), "%s", c->node);
+    b->mono_ns = clock_mono_ns();
+    b->wall_ns = clock_wall_ns();
+    b->from_ns = c->cut_ns;
+    b->until_ns = t0;
+    b->level = (uint8_t)c->kernel->control->level;
+    b->epoch = c->kernel->control->epoch;
+    b->refused_texts = c->known.refused_texts + c->kernel->control->refused_texts;
+    b->refused_processes = c->known.refused_processes;
+    b->refused_containers = containers_refused(c->containers);
+}
+
+static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct block *b)
+{
+    const struct names names = {c, name_wanted, name_program, name_start, name_argument};
+    c->known.block = b;
+    c->known.tick++;
+    heads_read(c);
+    int error = records_read(c->kernel, &c->known, &c->decide, &c->records);
+    if (!error)
+        error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
+    if (!error)
+        error = misses_tell(c, b);
+    b->snapshot = now_ns >= c->snapshot_ns;
+    if (!error)
+        error = containers_tell(c, now_ns, b->snapshot, b);
+    if (!error && b->snapshot)
+        error = known_snapshot(&c->known, t0);
+    if (!error && b->snapshot)
+        error = assembler_save(c->assembler, b);
+    block_head(c, t0, b);
+    return error;
+}
+
+static bool block_empty(const struct block *b)
+{
+    return !b->n_windows && !b->n_bins && !b->n_texts && !b->n_processes && !b->n_containers && !b->n_gaps &&
+           !b->n_ledger && !b->n_blinds && !b->snapshot;
+}
+
+int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
+{
+    *ret = NULL;
+    if (c->uncommitted)
+        roll_back(c);
+    c->uncommitted = true;
+    c->next_tick_ns = now_ns + TICK_NS;
+    int error = housekeeping(c, now_ns);
+    CLEANUP(block_freep) struct block *b = calloc(1, sizeof(*b));
+    if (error || !b)
+        return error ? error : -ENOMEM;
+    uint64_t t0 = now_ns - CUT_BEHIND_NS;
+    error = block_fill(c, now_ns, t0, b);
+    c->known.block = NULL;
+    if (error) {
+        log_error("making a block: %s", strerror(-error));
+        return error;
+    }
+    if (block_empty(b) && now_ns < c->last_block_ns + NS_PER_S)
+        return 0;
+    *ret = TAKE(b);
+    return 0;
+}
+
+void capture_commit(struct capture *c, const struct block *b)
+{
+    for (uint32_t i = 0; i < c->n_rings; i++)
+        __atomic_store_n(&c->kernel->rings[c->rings[i].cpu].header->tail, c->rings[i].from, __ATOMIC_RELEASE);
+    records_free(c->kernel, c->records);
+    memcpy(c->committed, c->rings, c->n_rings * sizeof(*c->rings));
+    c->records_committed = c->records;
+    c->misses_committed = c->misses;
+    c->uncommitted = false;
+    for (uint32_t i = 0; i < c->n_changed; i++)
+        container_done(&c->changed[i]);
+    c->n_changed = 0;
+    c->cut_ns = b->until_ns;
+    c->last_block_ns = b->until_ns + CUT_BEHIND_NS;
+    if (b->snapshot)
+        c->snapshot_ns = c->last_block_ns + SNAPSHOT_NS;
+    uint64_t lost = c->kernel->control->lost_records;
+    if (lost != c->said_lost)
+        log_warn("%lu records of processes and texts did not fit into their buffer",
+                 (unsigned long)(lost - c->said_lost));
+    c->said_lost = lost;
+}
+
+static bool half_full(const struct capture *c)
+{
+    for (uint32_t i = 0; i < c->n_rings; i++) {
+        const struct ring *r = c->kernel->rings[c->rings[i].cpu].header;
+        if (r->head - r->tail > c->kernel->ring_words / 2)
+            return true;
+    }
+    return false;
+}
+
+void capture_wait(struct capture *c)
+{
+    for (;;) {
+        uint64_t now = clock_mono_ns();
+        if (now >= c->next_tick_ns)
+            return;
+        struct epoll_event event;
+        int n = epoll_wait(c->epoll, &event, 1, (int)((c->next_tick_ns - now) / NS_PER_MS) + 1);
+        if (n < 0 || (n > 0 && half_full(c)))
+            return;
+    }
+}
+
+void capture_set_level(struct capture *c, enum capture_level level)
+{
+    if (c->kernel->control->level == (uint32_t)level)
+        return;
+    c->kernel->control->level = (uint32_t)level;
+    __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+void capture_get_stats(const struct capture *c, struct capture_stats *ret)
+{
+    *ret = (struct capture_stats){
+        .capture_id = c->kernel->capture_id, .cpus = c->n_rings,
+        .ring_bytes = c->kernel->ring_words * 8, .threads = assembler_threads(c->assembler),
+        .processes = c->known.tgids.n, .texts = c->known.dictionary.n,
+        .refused_threads = assembler_refused(c->assembler),
+        .refused_processes = c->known.refused_processes,
+        .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,
+        .ring_fill_max = c->fill_max,
+    };
+}
+
+void capture_close(struct capture *c, bool keep_pins)
+{
+    closep(&c->epoll);
+    for (uint32_t i = 0; i < c->n_changed; i++)
+        container_done(&c->changed[i]);
+    free(c->changed);
+    if (c->assembler)
+        assembler_free(c->assembler);
+    if (c->kernel) {
+        known_done(&c->known);
+        decide_done(&c->decide);
+        kernel_close(c->kernel, keep_pins);
+    }
+    free(c->rings);
+    free(c->committed);
+    free(c);
+}
+
+int capture_probe(char *why, unsigned size)
+{
+    struct kernel *k = NULL;
+    const struct capture_options options = {.pin_directory = "", .ring_bytes = 1};
+    if (access("/sys/kernel/btf/vmlinux", R_OK)) {
+        snprintf(why, size, "the kernel has no BTF (/sys/kernel/btf/vmlinux): it takes one built with "
+                            "CONFIG_DEBUG_INFO_BTF, as those of Debian are");
+        return -ENOENT;
+    }
+    int error = kernel_open(&options, &k);
+    if (error) {
+        snprintf(why, size, "the kernel refuses to load the programs (%s): run as root, or with "
+                            "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", strerror(-error));
+        return error;
+    }
+    error = kernel_attach_calls(k);
+    if (error)
+        snprintf(why, size, "the programs load but do not attach: %s", strerror(-error));
+    kernel_close(k, false);
+    return error;
+}

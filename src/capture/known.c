@@ -1,0 +1,358 @@
+#include "capture/known.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "capture/text.h"
+#include "event/program.h"
+
+#define DICTIONARY_MAX (1u << 18)
+#define PROGRAMS_MAX (1u << 17)
+#define SENT_MAX (1u << 18)
+#define PROCESSES_MAX (1u << 16)
+
+void known_init(struct known *k)
+{
+    *k = (struct known){0};
+    table_init(&k->dictionary, DICTIONARY_MAX);
+    table_init(&k->programs, PROGRAMS_MAX);
+    table_init(&k->sent, SENT_MAX);
+    table_init(&k->tgids, PROCESSES_MAX);
+}
+
+void known_done(struct known *k)
+{
+    for (uint32_t i = 0; i < k->n_processes; i++) {
+        free(k->processes[i].path);
+        free(k->processes[i].arguments);
+    }
+    free(k->processes);
+    table_done(&k->dictionary);
+    table_done(&k->programs);
+    table_done(&k->sent);
+    table_done(&k->tgids);
+}
+
+/* Room for one more element in an array that has grown by powers of two. */
+#define APPEND(array, n)                                                                           \
+    ({                                                                                             \
+        void *grown_ = (array);                                                                    \
+        if (((n) & ((n) - 1)) == 0)                                                                \
+            grown_ = realloc((array), ((n) ? 2 * (size_t)(n) : 1) * sizeof(*(array)));             \
+        if (grown_)                                                                                \
+            (array) = grown_;                                                                      \
+        grown_ ? &(array)[(n)++] : NULL;                                                           \
+    })
+
+/* Tells a text in the block, once per container. */
+static int text_tell(struct known *k, uint32_t container, enum text_kind kind, uint8_t access,
+                     const char *text, uint64_t *ret_id)
+{
+    uint64_t id = text_id(kind, access, text), key = hash_mix(id, container) | 1;
+    *ret_id = id;
+    if (table_get(&k->sent, key))
+        return 0;
+    if (table_put(&k->sent, key, k->tick))
+        k->refused_texts++; /* told again each time then */
+    struct text *t = APPEND(k->block->texts, k->block->n_texts);
+    if (!t)
+        return -ENOMEM;
+    *t = (struct text){.id = id, .container = container, .kind = kind, .access = access,
+                       .text = strdup(text)};
+    return t->text ? 0 : -ENOMEM;
+}
+
+int known_text(struct known *k, const struct record_text *r)
+{
+    char text[TEXT_MAX + 1];
+    uint64_t id;
+    enum text_kind kind = text_normalise(r, text);
+    int error = text_tell(k, r->container, kind, r->access, text, &id);
+    if (error)
+        return error;
+    if (table_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
+        k->refused_texts++;
+    return 0;
+}
+
+/* Processes. */
+
+static struct known_process *process_at(const struct known *k, uint32_t tgid, uint64_t start_ns)
+{
+    uint64_t *at = table_get(&k->tgids, tgid);
+    for (uint32_t i = at ? (uint32_t)*at : 0; i; i = k->processes[i - 1].older)
+        if (k->processes[i - 1].start_ns == start_ns)
+            return &k->processes[i - 1];
+    return NULL;
+}
+
+static struct known_process *process_new(struct known *k, uint32_t tgid, uint64_t start_ns)
+{
+    uint64_t *at = table_get(&k->tgids, tgid);
+    uint32_t older = at ? (uint32_t)*at : 0, index = k->free;
+    struct known_process *p = NULL;
+    if (index)
+        p = &k->processes[index - 1];
+    else if (k->n_processes < PROCESSES_MAX)
+        p = APPEND(k->processes, k->n_processes);
+    if (!p) {
+        k->refused_processes++;
+        return NULL;
+    }
+    if (index)
+        k->free = p->older;
+    index = (uint32_t)(p - k->processes) + 1;
+    *p = (struct known_process){.tgid = tgid, .start_ns = start_ns, .older = older};
+    if (table_put(&k->tgids, tgid, index)) {
+        p->tgid = 0;
+        p->older = k->free;
+        k->free = index;
+        k->refused_processes++;
+        return NULL;
+    }
+    return p;
+}
+
+static struct known_process *process_get(struct known *k, const struct record_process *r,
+                                         uint32_t container)
+{
+    struct known_process *p = process_at(k, r->tgid, r->start);
+    if (!p)
+        p = process_new(k, r->tgid, r->start);
+    if (p) {
+        p->container = container;
+        p->parent_tgid = r->parent_tgid;
+        p->parent_start_ns = r->parent_start;
+    }
+    return p;
+}
+
+static int process_tell(struct known *k, const struct process *p, const char *path, const char *arguments)
+{
+    struct process *told = APPEND(k->block->processes, k->block->n_processes);
+    if (!told)
+        return -ENOMEM;
+    *told = *p;
+    told->path = strdup(path ? path : "");
+    told->arguments = strdup(arguments ? arguments : "");
+    return told->path && told->arguments ? 0 : -ENOMEM;
+}
+
+static uint64_t program_id(const struct known *k, uint32_t exec)
+{
+    uint64_t *id = exec ? table_get(&k->programs, exec) : NULL;
+    return id ? *id : 0;
+}
+
+static struct process process_of(const struct known *k, const struct record_process *r, uint32_t container)
+{
+    return (struct process){.time_ns = r->time, .start_ns = r->start, .parent_start_ns = r->parent_start,
+                            .program = program_id(k, r->program),
+                            .parent_program = program_id(k, r->parent_program),
+                            .container = container, .tgid = r->tgid, .parent_tgid = r->parent_tgid,
+                            .tid = r->tid, .exit_code = r->exit_code};
+}
+
+/* The parts of a path, leaf first, into a path. */
+static void path_join(const char *parts, uint32_t length, char *ret, size_t size)
+{
+    size_t at = size - 1;
+    ret[at] = 0;
+    const char *part = parts, *end = parts + length;
+    while (part < end) {
+        size_t n = strnlen(part, (size_t)(end - part));
+        /* The root of a kernel-internal mount is called '/': its name is all the path there is. */
+        if (n && !(n == 1 && *part == '/') && at > n + 1) {
+            at -= n;
+            memcpy(ret + at, part, n);
+            if (*part != '/')
+                ret[--at] = '/';
+        }
+        part += n + 1;
+    }
+    memmove(ret, ret + at, size - at);
+}
+
+static void arguments_join(const char *arguments, size_t length, char *ret)
+{
+    for (size_t i = 0; i < length; i++)
+        ret[i] = arguments[i] ? arguments[i] : ' ';
+    while (length && ret[length - 1] == ' ')
+        length--;
+    ret[length] = 0;
+}
+
+int known_program(struct known *k, const struct record_program *r, uint32_t container)
+{
+    char path[PATH_BYTES + PATH_PARTS + 16], arguments[ARGUMENT_BYTES + 1], key[PROGRAM_KEY_MAX];
+    uint32_t path_length = MIN(r->process.path_length, PATH_BYTES);
+    uint32_t length = MIN(r->process.arguments_length, ARGUMENT_BYTES);
+    uint64_t id;
+    path_join(r->data, path_length, path, sizeof(path));
+    arguments_join(r->data + path_length, length, arguments);
+    program_key(path, r->data + path_length, length, key);
+    int error = text_tell(k, container, TEXT_PROGRAM, ACCESS_NONE, key, &id);
+    if (error)
+        return error;
+    table_put(&k->programs, r->process.program, id);
+    struct process p = process_of(k, &r->process, container);
+    p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
+    p.flags = (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
+                        (r->process.deleted ? PROGRAM_DELETED : 0) |
+                        (r->process.joined ? PROGRAM_JOINED : 0));
+    struct known_process *known = process_get(k, &r->process, container);
+    if (known) {
+        free(known->path);
+        free(known->arguments);
+        known->path = strdup(path);
+        known->arguments = strdup(arguments);
+        known->program = id;
+    }
+    return process_tell(k, &p, path, arguments);
+}
+
+int known_fork(struct known *k, const struct record_process *r, uint32_t container)
+{
+    struct process p = process_of(k, r, container);
+    p.event = PROCESS_FORK;
+    struct known_process *known = process_get(k, r, container);
+    struct known_process *parent = process_at(k, r->parent_tgid, r->parent_start);
+    if (known)
+        known->program = p.program;
+    if (known && parent && !known->path) {
+        known->path = parent->path ? strdup(parent->path) : NULL;
+        known->arguments = parent->arguments ? strdup(parent->arguments) : NULL;
+    }
+    return process_tell(k, &p, NULL, NULL);
+}
+
+int known_exit(struct known *k, const struct record_process *r, uint32_t container)
+{
+    struct process p = process_of(k, r, container);
+    p.event = PROCESS_EXIT;
+    struct known_process *known = process_at(k, r->tgid, r->start);
+    if (known)
+        known->exit_ns = r->time;
+    return process_tell(k, &p, NULL, NULL);
+}
+
+/* Names for words. */
+
+static uint64_t program_from_proc(struct known *k, uint32_t container, uint32_t tgid)
+{
+    char path[64], exe[PATH_MAX] = "", arguments[ARGUMENT_BYTES], key[PROGRAM_KEY_MAX];
+    uint64_t id = 0;
+    snprintf(path, sizeof(path), "/proc/%u/exe", tgid);
+    ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+    exe[n > 0 ? n : 0] = 0;
+    snprintf(path, sizeof(path), "/proc/%u/cmdline", tgid);
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, arguments, sizeof(arguments)) : 0;
+    program_key(exe, arguments, length > 0 ? (size_t)length : 0, key);
+    return text_tell(k, container, TEXT_PROGRAM, ACCESS_NONE, key, &id) ? 0 : id;
+}
+
+uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, uint32_t tgid)
+{
+    uint64_t id = program_id(k, exec);
+    if (id)
+        return id;
+    k->unknown_programs++; /* its record was lost */
+    id = program_from_proc(k, container, tgid);
+    if (exec)
+        table_put(&k->programs, exec, id);
+    return id;
+}
+
+uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns)
+{
+    uint64_t *at = table_get(&k->tgids, tgid), oldest = 0;
+    for (uint32_t i = at ? (uint32_t)*at : 0; i; i = k->processes[i - 1].older) {
+        oldest = k->processes[i - 1].start_ns;
+        if (oldest <= time_ns)
+            break;
+    }
+    return oldest;
+}
+
+uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash)
+{
+    uint64_t *id = table_get(&k->dictionary, (uint64_t)container << 32 | hash);
+    return id ? *id : 0;
+}
+
+int known_snapshot(struct known *k, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < k->n_processes; i++) {
+        const struct known_process *p = &k->processes[i];
+        if (!p->tgid || p->exit_ns)
+            continue;
+        struct process found = {.time_ns = now_ns, .start_ns = p->start_ns, .program = p->program,
+                                .parent_start_ns = p->parent_start_ns, .container = p->container,
+                                .tgid = p->tgid, .parent_tgid = p->parent_tgid, .tid = p->tgid,
+                                .event = PROCESS_FOUND};
+        int error = process_tell(k, &found, p->path, p->arguments);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static bool told_at(uint64_t key, uint64_t *value, void *user)
+{
+    (void)key;
+    return *value == *(uint64_t *)user;
+}
+
+void known_roll_back(struct known *k)
+{
+    table_sweep(&k->sent, told_at, &k->tick);
+}
+
+static void process_free(struct known *k, uint32_t index)
+{
+    struct known_process *p = &k->processes[index - 1];
+    free(p->path);
+    free(p->arguments);
+    *p = (struct known_process){.older = k->free};
+    k->free = index;
+}
+
+struct sweep {
+    struct known *known;
+    uint64_t before_ns;
+};
+
+/* Frees what ended of one tgid's list; true when nothing is left. */
+static bool tgid_sweep(uint64_t key, uint64_t *value, void *user)
+{
+    struct sweep *s = user;
+    uint32_t head = 0, *link = &head;
+    (void)key;
+    for (uint32_t i = (uint32_t)*value, older; i; i = older) {
+        struct known_process *p = &s->known->processes[i - 1];
+        older = p->older;
+        if (p->exit_ns && p->exit_ns < s->before_ns) {
+            process_free(s->known, i);
+        } else {
+            *link = i;
+            link = &p->older;
+        }
+    }
+    *link = 0;
+    *value = head;
+    return head == 0;
+}
+
+void known_sweep(struct known *k, uint64_t before_ns)
+{
+    struct sweep s = {k, before_ns};
+    table_sweep(&k->tgids, tgid_sweep, &s);
+}

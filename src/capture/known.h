@@ -1,0 +1,47 @@
+/* What the records of the kernel side say: processes, programs, texts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpf/event.h"
+#include "capture/table.h"
+#include "event/block.h"
+
+struct known_process {
+    uint64_t start_ns, exit_ns, parent_start_ns, program; /* exit_ns 0: lives */
+    uint32_t tgid, parent_tgid, container, older; /* older: same tgid before, index + 1 */
+    char *path, *arguments;
+};
+
+struct known {
+    struct table dictionary; /* container << 32 | hash -> text id */
+    struct table programs;   /* exec number -> text id of the program key */
+    struct table sent;       /* hash of (container, text id) -> tick in which a block told it */
+    struct table tgids;      /* tgid -> index + 1 of the newest process */
+    struct known_process *processes; /* [n_processes]; a free one has tgid 0 */
+    uint32_t n_processes, processes_size, free; /* free: first free, index + 1, chained by older */
+    uint64_t tick;
+    uint64_t refused_processes, refused_texts, unknown_programs;
+    struct block *block; /* to which texts and processes go; set for each tick */
+};
+
+void known_init(struct known *k);
+void known_done(struct known *k);
+
+/* One record each; -ENOMEM. container: as user space numbers it. */
+int known_text(struct known *k, const struct record_text *r);
+int known_program(struct known *k, const struct record_program *r, uint32_t container);
+int known_fork(struct known *k, const struct record_process *r, uint32_t container);
+int known_exit(struct known *k, const struct record_process *r, uint32_t container);
+
+uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, uint32_t tgid);
+uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns);
+uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash);
+
+/* All live processes as FOUND, with the texts of their programs' keys, into the block. */
+int known_snapshot(struct known *k, uint64_t now_ns);
+/* The last block was not kept: what it told must be told again. */
+void known_roll_back(struct known *k);
+/* Forgets processes that ended before. */
+void known_sweep(struct known *k, uint64_t before_ns);

@@ -1,0 +1,138 @@
+#include "capture/pins.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+#define BPF_FS 0xcafe4a11
+
+static const char *const map_names[KERNEL_MAPS] = {"control", "rings", "records", "cgroups", "containers",
+                                                   "seen", "dictionary", "bins", "state"};
+
+DEFINE_CLEANUP(closedir, DIR *)
+
+int pins_find(const char *directory, char *ret, size_t size)
+{
+    char prefix[16];
+    snprintf(prefix, sizeof(prefix), "%d-", VIGIA_ABI);
+    CLEANUP(closedirp) DIR *d = opendir(directory);
+    if (!d)
+        return -ENOENT;
+    for (struct dirent *e; (e = readdir(d));) {
+        if (strncmp(e->d_name, prefix, strlen(prefix)))
+            continue;
+        if (snprintf(ret, size, "%s/%s", directory, e->d_name) < (int)size)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static int pin_get(const struct kernel *k, const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", k->pin, name);
+    return bpf_obj_get(path);
+}
+
+static int pin_put(const struct kernel *k, const char *name, int fd)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", k->pin, name);
+    return bpf_obj_pin(fd, path);
+}
+
+int pins_open(struct kernel *k)
+{
+    for (int i = 0; i < KERNEL_MAPS; i++) {
+        k->maps[i] = pin_get(k, map_names[i]);
+        if (k->maps[i] < 0)
+            return -ENOENT;
+    }
+    k->exit_program = pin_get(k, "exit");
+    k->enter_program = pin_get(k, "enter");
+    CLEANUP(closep) int complete = pin_get(k, "link0");
+    return k->exit_program < 0 || k->enter_program < 0 || complete < 0 ? -ENOENT : 0;
+}
+
+int pins_open_ring(const struct kernel *k, uint32_t cpu)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "ring%u", cpu);
+    return pin_get(k, name);
+}
+
+void pins_add_ring(const struct kernel *k, uint32_t cpu)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "ring%u", cpu);
+    if (*k->pin && pin_put(k, name, k->rings[cpu].fd))
+        log_warn("pinning the ring of CPU %u: %s", cpu, strerror(errno));
+}
+
+static int pins_put_all(struct kernel *k)
+{
+    for (int i = 0; i < KERNEL_MAPS; i++)
+        if (pin_put(k, map_names[i], k->maps[i]))
+            return -errno;
+    if (pin_put(k, "exit", k->exit_program) || pin_put(k, "enter", k->enter_program))
+        return -errno;
+    for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
+        if (k->rings[cpu].header)
+            pins_add_ring(k, cpu);
+    for (uint32_t i = k->n_links; i-- > 0;) { /* link0 last: it says that all is there */
+        char name[32];
+        snprintf(name, sizeof(name), "link%u", i);
+        if (pin_put(k, name, k->links[i]))
+            return -errno;
+    }
+    return 0;
+}
+
+int pins_make(struct kernel *k, const char *directory)
+{
+    CLEANUP(freep) char *parent = strdup(directory);
+    if (!parent)
+        return -ENOMEM;
+    char *slash = strrchr(parent, '/');
+    if (slash && slash != parent)
+        *slash = 0;
+    struct statfs fs;
+    if (statfs(parent, &fs) || (unsigned long)fs.f_type != BPF_FS)
+        return -ENODEV;
+    if (mkdir(directory, 0700) && errno != EEXIST)
+        return -errno;
+    if (snprintf(k->pin, sizeof(k->pin), "%s/%d-%016lx", directory, VIGIA_ABI,
+                 (unsigned long)k->capture_id) >= (int)sizeof(k->pin)) {
+        k->pin[0] = 0;
+        return -ENAMETOOLONG;
+    }
+    int error = mkdir(k->pin, 0700) ? -errno : pins_put_all(k);
+    if (error) {
+        pins_remove(k);
+        k->pin[0] = 0;
+    }
+    return error;
+}
+
+void pins_remove(const struct kernel *k)
+{
+    if (!*k->pin)
+        return;
+    CLEANUP(closedirp) DIR *d = opendir(k->pin);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            unlinkat(dirfd(d), e->d_name, 0);
+    rmdir(k->pin);
+}
