@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+extern const struct broker_ops broker_local;
+
 const struct broker_ops *const broker_table[] = {
+    &broker_local,
     NULL,
 };
 

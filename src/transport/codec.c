@@ -193,6 +193,7 @@ static void fill_header(const struct block *b, uint8_t *at, size_t size, size_t 
     put64(at + 64, b->from_ns);
     put64(at + 72, b->until_ns);
     put64(at + 80, codec_calls(b));
+    put32(at + 88, b->snapshot ? CODEC_SNAPSHOT : 0);
     put32(at + CODEC_HEADER - 4, crc32c(at, CODEC_HEADER - 4));
 }
 
@@ -241,6 +242,7 @@ int codec_header(const void *data, struct codec_head *ret)
     head.from_ns = reader_u64(&r);
     head.until_ns = reader_u64(&r);
     head.calls = reader_u64(&r);
+    head.flags = reader_u32(&r);
     r.at = CODEC_HEADER - 4;
     if (reader_u32(&r) != crc32c(data, CODEC_HEADER - 4) || head.size < CODEC_HEADER ||
         head.size > CODEC_BLOCK_MAX)
@@ -258,7 +260,29 @@ int codec_size(const void *header, size_t *ret)
     return r;
 }
 
-/* Checks all sections and unpacks those we know. */
+struct section_head {
+    const uint8_t *packed;
+    uint32_t size, unpacked;
+    uint16_t type, packing;
+    bool intact;
+};
+
+static int next_section(struct reader *r, struct section_head *ret)
+{
+    const uint8_t *begin = r->data + r->at;
+    uint32_t crc = reader_u32(r);
+    ret->type = reader_u16(r);
+    ret->packing = reader_u16(r);
+    ret->size = reader_u32(r);
+    ret->unpacked = reader_u32(r);
+    ret->packed = reader_bytes(r, ret->size);
+    if (!ret->packed)
+        return -EBADMSG;
+    ret->intact = crc == crc32c(begin + 4, SECTION_HEADER - 4 + (size_t)ret->size);
+    return 0;
+}
+
+/* Checks all sections and, with s, unpacks those we know. */
 static int read_sections(const uint8_t *data, const struct codec_head *head, struct sections *s,
                          const char **why)
 {
@@ -271,25 +295,20 @@ static int read_sections(const uint8_t *data, const struct codec_head *head, str
         return -EBADMSG;
     for (uint32_t i = 0; i < head->sections; i++) {
         *why = "section header";
-        const uint8_t *begin = reader_bytes(&r, SECTION_HEADER);
-        if (!begin)
+        struct section_head section;
+        if (next_section(&r, &section) < 0 || section.unpacked > left)
             return -EBADMSG;
-        r.at -= SECTION_HEADER;
-        uint32_t crc = reader_u32(&r), type = reader_u16(&r), packing = reader_u16(&r);
-        uint32_t size = reader_u32(&r), unpacked = reader_u32(&r);
-        const uint8_t *packed = reader_bytes(&r, size);
-        if (!packed || unpacked > left)
+        bool known = section.type > 0 && section.type < SECTIONS;
+        *why = known ? section_names[section.type] : "section of a newer version";
+        if (!section.intact)
             return -EBADMSG;
-        bool known = type > 0 && type < SECTIONS;
-        *why = known ? section_names[type] : "section of a newer version";
-        if (crc != crc32c(begin + 4, SECTION_HEADER - 4 + size))
-            return -EBADMSG;
-        left -= unpacked;
-        if (!known)
+        left -= section.unpacked;
+        if (!known || !s)
             continue;
-        if (s->data[type].data)
+        struct buf *out = &s->data[section.type];
+        if (out->data)
             return -EBADMSG; /* twice */
-        int error = unpack(packing, packed, size, unpacked, &s->data[type]);
+        int error = unpack(section.packing, section.packed, section.size, section.unpacked, out);
         if (error < 0)
             return error;
     }
@@ -335,6 +354,56 @@ static int read_rows(struct sections *s, struct dict *ids, struct block *b, cons
     return 0;
 }
 
+int codec_verify(const void *data, size_t size, const char **why)
+{
+    struct codec_head head;
+    *why = "header";
+    if (size < CODEC_HEADER || codec_header(data, &head) < 0 || head.size != size)
+        return -EBADMSG;
+    return read_sections(data, &head, NULL, why);
+}
+
+static void from_header(const struct codec_head *head, struct block *b)
+{
+    memcpy(b->spool, head->spool, sizeof(b->spool));
+    b->sequence = head->sequence;
+    b->capture = head->capture;
+    b->from_ns = head->from_ns;
+    b->until_ns = head->until_ns;
+}
+
+int codec_salvage(const void *data, size_t size, struct block **ret)
+{
+    struct codec_head head;
+    if (size < CODEC_HEADER || codec_header(data, &head) < 0)
+        return -EBADMSG;
+    CLEANUP(block_freep) struct block *b = calloc(1, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    from_header(&head, b);
+    CLEANUP(buf_done) struct buf rows;
+    buf_init(&rows, CODEC_UNPACKED_MAX);
+    struct reader r;
+    reader_init(&r, data, size);
+    r.at = CODEC_HEADER;
+    struct section_head section;
+    while (reader_left(&r) && next_section(&r, &section) == 0) {
+        if (!section.intact || section.type != SECTION_LEDGER || rows.data)
+            continue;
+        if (section.unpacked > CODEC_UNPACKED_MAX ||
+            unpack(section.packing, section.packed, section.size, section.unpacked, &rows) < 0)
+            break;
+        struct reader in;
+        reader_init(&in, rows.data, rows.size);
+        struct codec_io io = {.in = &in};
+        codec_ledger(&io, b);
+        if (in.error)
+            b->n_ledger = 0;
+    }
+    *ret = TAKE(b);
+    return 0;
+}
+
 int codec_decode(const void *data, size_t size, struct block **ret, const char **why)
 {
     const char *unused;
@@ -357,11 +426,7 @@ int codec_decode(const void *data, size_t size, struct block **ret, const char *
     CLEANUP(dict_done) struct dict ids = {0};
     if (!b)
         return -ENOMEM;
-    memcpy(b->spool, head.spool, sizeof(b->spool));
-    b->sequence = head.sequence;
-    b->capture = head.capture;
-    b->from_ns = head.from_ns;
-    b->until_ns = head.until_ns;
+    from_header(&head, b);
     if (s.data[SECTION_IDS].data) {
         struct reader reader;
         reader_init(&reader, s.data[SECTION_IDS].data, s.data[SECTION_IDS].size);

@@ -30,9 +30,18 @@ struct codec_head {
     uint64_t calls; /* in its windows */
     uint64_t size, unpacked;
     uint32_t sections;
+    uint32_t flags; /* CODEC_SNAPSHOT */
     uint16_t major, minor;
 };
+#define CODEC_SNAPSHOT 1 /* the block lists all live threads (block.h) */
+
 int codec_header(const void *header, struct codec_head *ret);
+
+/* Checks header and sections without unpacking them; as codec_decode. */
+int codec_verify(const void *data, size_t size, const char **why);
+/* What can still be told of a block that codec_decode refused: its header's fields and, if that
+ * section is whole, its ledger. -EBADMSG when not even the header is. */
+int codec_salvage(const void *data, size_t size, struct block **ret);
 
 /* Calls in the windows of a block. */
 uint64_t codec_calls(const struct block *b);

@@ -15,7 +15,8 @@ struct spool_options {
     const char *directory;
     uint64_t size_max_bytes;    /* default 2 GiB */
     uint64_t segment_max_bytes; /* default 64 MiB */
-    bool sync;                  /* fdatasync every second and at close; default true */
+    bool sync;                  /* fdatasync every second and at close */
+    bool read_only; /* look while another process writes: changes nothing, creates nothing */
 };
 
 struct spool_stats {
@@ -33,9 +34,11 @@ struct spool_stats {
 /* Makes the directory (0700) and UUID when new. Logs and returns -errno. */
 int spool_open(const struct spool_options *options, struct spool **ret);
 void spool_close(struct spool *s);
+DEFINE_CLEANUP(spool_close, struct spool *)
 void spool_uuid(const struct spool *s, uint8_t ret[16]);
 
-/* Sets b->spool and b->sequence, encodes and appends it. On -ENOSPC and other write errors nothing of
+/* The losses of segments that went since the last append travel in this block's gaps and ledger, as
+ * read back; b itself keeps its own. Sets b->spool and b->sequence, encodes and appends it. On -ENOSPC and other write errors nothing of
  * the block stays in the file, the sequence number is not used up, and the caller may retry. */
 int spool_append(struct spool *s, struct block *b);
 
@@ -43,7 +46,8 @@ int spool_append(struct spool *s, struct block *b);
 int spool_last(struct spool *s, struct block **ret);
 
 /* Reads the block with that sequence number or the first one after it; waits up to timeout_ms for
- * one to be appended: -ETIMEDOUT. Corrupt blocks are copied to corrupt/, counted and skipped. */
+ * one to be appended: -ETIMEDOUT. Corrupt blocks are copied to corrupt/, counted and skipped; their
+ * calls are in the gaps and the ledger of the block that is read after them. */
 int spool_read(struct spool *s, uint64_t sequence, int timeout_ms, struct block **ret);
 
 /* Blocks up to and including this one are in the store. Segments before it stay until the size bound

@@ -1,0 +1,41 @@
+/* The ledger's arithmetic: seen = delivered + dropped, per container, over many blocks (CAPTURE,
+ * "Ledger"). The store keeps the sum over acknowledged blocks; `vigia ledger` adds what is in the
+ * spool behind them (in flight). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/block.h"
+
+struct ledger_row {
+    uint64_t capture;
+    struct ledger_count count; /* container UINT32_MAX: not known which */
+};
+
+struct ledger {
+    struct ledger_row *rows; /* [n_rows] in the order in which they came up */
+    uint32_t n_rows, rows_max;
+    struct blind *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
+    uint32_t n_blinds;
+    uint64_t blocks, refused_rows; /* rows that the cap put under UINT32_MAX */
+    uint64_t refused_texts, refused_containers, refused_processes;
+};
+
+#define LEDGER_ROWS_MAX 65536
+
+void ledger_init(struct ledger *l);
+void ledger_done(struct ledger *l);
+
+/* Adds one count; -ENOMEM. Past LEDGER_ROWS_MAX containers the rest share the row UINT32_MAX. */
+int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_count *count);
+/* Adds the block's counts and blind intervals; these in wall time (ns). */
+int ledger_add(struct ledger *l, const struct block *b);
+
+/* Sum over all rows (container UINT32_MAX). */
+struct ledger_count ledger_total(const struct ledger *l);
+/* Calls dropped for all reasons that are part of seen (not DROP_DEGRADED, whose calls are binned
+ * and so delivered). */
+uint64_t ledger_dropped(const struct ledger_count *count);
+/* seen = delivered + dropped. */
+bool ledger_balanced(const struct ledger_count *count);

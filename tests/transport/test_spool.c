@@ -1,0 +1,406 @@
+#include "transport/spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/log.h"
+#include "test.h"
+#include "transport/blocks.h"
+#include "transport/broker.h"
+#include "transport/codec.h"
+#include "transport/ledger.h"
+
+static char directory[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(directory, "/tmp/vigia-spool-XXXXXX");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[96];
+    snprintf(command, sizeof(command), "rm -rf %s", directory);
+    return system(command);
+}
+
+static struct spool *open_spool(uint64_t size_max, uint64_t segment_max, bool read_only)
+{
+    struct spool_options options = {.directory = directory,
+                                    .size_max_bytes = size_max,
+                                    .segment_max_bytes = segment_max,
+                                    .sync = false,
+                                    .read_only = read_only};
+    struct spool *s = NULL;
+    assert_int_equal(spool_open(&options, &s), 0);
+    return s;
+}
+
+static void shorten(char *s)
+{
+    if (strlen(s) > 12)
+        s[12] = '\0';
+}
+
+/* A small block whose ledger agrees with its windows, all of container 3. */
+static struct block *make_block(uint64_t seed)
+{
+    struct block *b = random_block(seed, 4);
+    for (uint32_t i = 0; i < b->n_processes; i++) {
+        shorten(b->processes[i].path);
+        shorten(b->processes[i].arguments);
+    }
+    for (uint32_t i = 0; i < b->n_texts; i++)
+        shorten(b->texts[i].text);
+    for (uint32_t i = 0; i < b->n_containers; i++) {
+        struct container *c = &b->containers[i];
+        char *strings[] = {c->id,  c->runtime, c->name,    c->image,    c->version, c->namespace_,
+                           c->pod, c->owner,   c->command, c->workload, c->reason};
+        for (size_t k = 0; k < ARRAY_SIZE(strings); k++)
+            shorten(strings[k]);
+    }
+    b->capture = 77;
+    uint64_t calls = codec_calls(b);
+    free(b->ledger);
+    b->ledger = calloc(1, sizeof(*b->ledger));
+    b->n_ledger = 1;
+    b->ledger[0] = (struct ledger_count){.container = 3, .seen = calls + 5, .delivered = calls};
+    b->ledger[0].dropped[DROP_RING_FULL] = 5;
+    return b;
+}
+
+static void append(struct spool *s, uint64_t seed)
+{
+    CLEANUP(block_freep) struct block *b = make_block(seed);
+    assert_int_equal(spool_append(s, b), 0);
+}
+
+static void expect(struct spool *s, uint64_t sequence, uint64_t seed)
+{
+    CLEANUP(block_freep) struct block *b = NULL, *want = make_block(seed);
+    assert_int_equal(spool_read(s, sequence, 0, &b), 0);
+    assert_int_equal(b->sequence, sequence);
+    want->sequence = sequence;
+    spool_uuid(s, want->spool);
+    assert_true(block_equal(b, want));
+}
+
+static void segment_path(uint64_t first, char ret[160])
+{
+    snprintf(ret, 160, "%s/%020lu.vgr", directory, (unsigned long)first);
+}
+
+static uint32_t files_in(const char *name)
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    DIR *d = opendir(path);
+    uint32_t n = 0;
+    for (struct dirent *e; d && (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static void blocks_come_back_in_order(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(0, 4096, false);
+    for (uint64_t i = 1; i <= 40; i++)
+        append(s, i);
+    for (uint64_t i = 1; i <= 40; i++)
+        expect(s, i, i);
+    expect(s, 7, 7); /* again, from the middle */
+    expect(s, 8, 8);
+    struct block *none = NULL;
+    assert_int_equal(spool_read(s, 41, 0, &none), -ETIMEDOUT);
+    struct spool_stats stats;
+    spool_get_stats(s, &stats);
+    assert_true(stats.segments > 3 && stats.last_sequence == 40 && stats.first_sequence == 1);
+    spool_close(s);
+    s = open_spool(0, 4096, false);
+    CLEANUP(block_freep) struct block *last = NULL;
+    assert_int_equal(spool_last(s, &last), 0);
+    assert_int_equal(last->sequence, 40);
+    append(s, 41);
+    expect(s, 40, 40);
+    expect(s, 41, 41);
+    spool_close(s);
+}
+
+/* The power goes at every byte of the last segment: all blocks that were whole come back, none
+ * other, and the spool goes on with the number after them. */
+static void power_cut_at_every_byte(void **state)
+{
+    (void)state;
+    uint64_t ends[8] = {0};
+    struct spool *s = open_spool(0, 0, false);
+    for (uint64_t i = 1; i < 6; i++) {
+        append(s, i);
+        struct spool_stats stats;
+        spool_get_stats(s, &stats);
+        ends[i] = stats.size_bytes;
+    }
+    spool_close(s);
+    char path[160];
+    segment_path(1, path);
+    CLEANUP(closep) int fd = open(path, O_RDWR);
+    CLEANUP(freep) uint8_t *bytes = malloc(ends[5]);
+    assert_int_equal(read(fd, bytes, ends[5]), ends[5]);
+    for (uint64_t cut = 0; cut <= ends[5]; cut++) {
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, bytes, cut, 0), cut);
+        /* half of the times the file has its length, but the data never came */
+        if (cut % 2)
+            assert_int_equal(ftruncate(fd, (off_t)ends[5]), 0);
+        uint64_t whole = 0;
+        while (whole < 5 && ends[whole + 1] <= cut)
+            whole++;
+        struct spool_stats stats;
+        s = open_spool(0, 0, false);
+        spool_get_stats(s, &stats);
+        /* zeros that were zeros in the data as well are the data */
+        if (stats.last_sequence != whole)
+            assert_true(cut % 2 && stats.last_sequence > whole);
+        whole = stats.last_sequence;
+        assert_int_equal(stats.size_bytes, ends[whole]);
+        append(s, 9);
+        for (uint64_t i = 1; i <= whole; i++)
+            expect(s, i, i);
+        expect(s, whole + 1, 9);
+        spool_get_stats(s, &stats);
+        assert_int_equal(stats.blocks_corrupt, 0);
+        spool_close(s);
+    }
+}
+
+/* A damaged byte anywhere costs the block it is in, that block's calls are counted, and no other
+ * block is lost or changed. */
+static void damage_costs_one_block(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(0, 0, false);
+    uint64_t ends[4] = {0};
+    for (uint64_t i = 1; i < 4; i++) {
+        append(s, i);
+        struct spool_stats stats;
+        spool_get_stats(s, &stats);
+        ends[i] = stats.size_bytes;
+    }
+    char path[160], command[128];
+    segment_path(1, path);
+    CLEANUP(closep) int fd = open(path, O_RDWR);
+    CLEANUP(block_freep) struct block *second = make_block(2);
+    spool_close(s);
+    for (uint64_t at = ends[1]; at < ends[2]; at++) {
+        uint8_t byte;
+        assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+        byte ^= (uint8_t)(1 << at % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+        s = open_spool(0, 0, false);
+        expect(s, 1, 1);
+        CLEANUP(block_freep) struct block *b = NULL;
+        assert_int_equal(spool_read(s, 2, 0, &b), 0);
+        assert_int_equal(b->sequence, 3);
+        struct ledger ledger;
+        ledger_init(&ledger);
+        assert_int_equal(ledger_add(&ledger, b), 0);
+        struct ledger_count total = ledger_total(&ledger);
+        assert_true(ledger_balanced(&total));
+        bool header = at < ends[1] + CODEC_HEADER;
+        assert_int_equal(total.dropped[DROP_CORRUPT], header ? 0 : codec_calls(second));
+        ledger_done(&ledger);
+        assert_int_equal(files_in("corrupt"), 2); /* the bytes, and the reason */
+        snprintf(command, sizeof(command), "rm -r %s/corrupt", directory);
+        assert_int_equal(system(command), 0);
+        byte ^= (uint8_t)(1 << at % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+        spool_close(s);
+    }
+}
+
+static void the_bound_holds_and_loss_is_counted(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(20000, 4096, false);
+    uint64_t seen = 0, stored = 0;
+    struct spool_stats stats;
+    for (uint64_t i = 1; i <= 200; i++) {
+        CLEANUP(block_freep) struct block *b = make_block(i);
+        seen += b->ledger[0].seen;
+        assert_int_equal(spool_append(s, b), 0);
+        spool_get_stats(s, &stats);
+        assert_true(stats.size_bytes <= 20000 + 4096);
+        if (i == 50)
+            spool_acknowledge(s, 10); /* nothing has been read: 11... are lost when they go */
+    }
+    assert_true(stats.blocks_lost > 100 && stats.calls_lost > 0);
+    struct ledger ledger;
+    ledger_init(&ledger);
+    for (uint64_t next = 1; next <= 200;) {
+        CLEANUP(block_freep) struct block *b = NULL;
+        assert_int_equal(spool_read(s, next, 0, &b), 0);
+        next = b->sequence + 1;
+        stored += codec_calls(b);
+        assert_int_equal(ledger_add(&ledger, b), 0);
+    }
+    /* the losses of the blocks lost travel in blocks, some of which were lost themselves */
+    struct ledger_count total = ledger_total(&ledger);
+    assert_true(ledger_balanced(&total));
+    assert_int_equal(total.delivered, stored);
+    assert_int_equal(total.seen, seen);
+    ledger_done(&ledger);
+    spool_close(s);
+}
+
+static void what_is_acknowledged_is_no_loss(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(20000, 4096, false);
+    for (uint64_t i = 1; i <= 100; i++) {
+        append(s, i);
+        spool_acknowledge(s, i);
+    }
+    struct spool_stats stats;
+    spool_get_stats(s, &stats);
+    assert_true(stats.first_sequence > 1 && stats.blocks_lost == 0 && stats.calls_lost == 0);
+    spool_close(s);
+}
+
+/* A full disk for real: a small tmpfs. */
+static void full_disk(void **state)
+{
+    (void)state;
+    if (mount("vigia-test", directory, "tmpfs", 0, "size=64k") < 0)
+        skip();
+    struct spool *s = open_spool(1 << 20, 16384, false);
+    uint64_t n = 0;
+    int r = 0;
+    struct spool_stats stats;
+    for (; r == 0 && n < 1000; n += r == 0) {
+        CLEANUP(block_freep) struct block *b = make_block(n + 1);
+        r = spool_append(s, b);
+        assert_true(r == 0 || b->sequence != n + 1); /* no number used up */
+    }
+    assert_int_equal(r, -ENOSPC);
+    for (int i = 0; i < 5; i++) {
+        CLEANUP(block_freep) struct block *b = make_block(n + 1);
+        assert_int_equal(spool_append(s, b), -ENOSPC);
+    }
+    spool_get_stats(s, &stats);
+    assert_true(stats.degraded && stats.write_errors == 6 && stats.last_sequence == n);
+    for (uint64_t i = 1; i <= n; i++)
+        expect(s, i, i);
+    /* the store has the first half: its segments make room, by themselves */
+    spool_acknowledge(s, n / 2);
+    append(s, n + 1);
+    spool_get_stats(s, &stats);
+    assert_true(!stats.degraded && stats.last_sequence == n + 1 && stats.blocks_lost == 0);
+    expect(s, n + 1, n + 1);
+    spool_close(s);
+    s = open_spool(1 << 20, 16384, false);
+    spool_get_stats(s, &stats);
+    assert_true(stats.torn_bytes == 0 && stats.last_sequence == n + 1);
+    append(s, n + 2);
+    expect(s, n + 2, n + 2);
+    spool_close(s);
+    assert_int_equal(umount(directory), 0);
+}
+
+static void one_writer_and_readers_that_change_nothing(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(0, 4096, false), *second = NULL;
+    struct spool_options options = {.directory = directory};
+    assert_int_equal(spool_open(&options, &second), -EBUSY);
+    for (uint64_t i = 1; i <= 10; i++)
+        append(s, i);
+    uint32_t files = files_in(".");
+    struct spool *reader = open_spool(0, 4096, true);
+    for (uint64_t i = 1; i <= 10; i++)
+        expect(reader, i, i);
+    for (uint64_t i = 11; i <= 30; i++) {
+        append(s, i);
+        expect(reader, i, i);
+    }
+    /* half a block at the end, as while the other writes: not there yet, and left alone */
+    struct spool_stats stats;
+    spool_get_stats(s, &stats);
+    char path[160];
+    for (uint64_t first = 30; first; first--) {
+        segment_path(first, path);
+        if (access(path, F_OK) == 0)
+            break;
+    }
+    CLEANUP(closep) int fd = open(path, O_RDWR | O_APPEND);
+    uint8_t half[200] = "VIGIABLK";
+    assert_int_equal(write(fd, half, sizeof(half)), sizeof(half));
+    struct block *none = NULL;
+    assert_int_equal(spool_read(reader, 31, 50, &none), -ETIMEDOUT);
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    off_t size = st.st_size;
+    spool_close(reader);
+    reader = open_spool(0, 0, true);
+    spool_get_stats(reader, &stats);
+    assert_int_equal(stats.last_sequence, 30);
+    spool_close(reader);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, size);
+    assert_true(files_in(".") >= files && files_in("corrupt") == 0);
+    spool_close(s);
+}
+
+static void *write_many(void *data)
+{
+    for (uint64_t i = 1; i <= 300; i++)
+        append(data, i);
+    return NULL;
+}
+
+static void a_reader_waits_for_the_writer(void **state)
+{
+    (void)state;
+    struct spool *s = open_spool(0, 8192, false);
+    const struct broker_ops *ops = broker_find("local");
+    struct broker *broker = NULL;
+    struct broker_options options = {.spool = s};
+    assert_int_equal(ops->open(&options, &broker), 0);
+    pthread_t writer;
+    assert_int_equal(pthread_create(&writer, NULL, write_many, s), 0);
+    for (uint64_t i = 1; i <= 300; i++) {
+        CLEANUP(block_freep) struct block *b = NULL;
+        assert_int_equal(ops->next(broker, 5000, &b), 0);
+        assert_int_equal(b->sequence, i);
+        assert_int_equal(ops->acknowledge(broker, b), 0);
+    }
+    pthread_join(writer, NULL);
+    ops->close(broker);
+    spool_close(s);
+}
+
+int main(void)
+{
+    log_set_level(LOG_LEVEL_ERROR); /* what is repaired is said thousands of times here */
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(blocks_come_back_in_order),
+        TEST(power_cut_at_every_byte),
+        TEST(damage_costs_one_block),
+        TEST(the_bound_holds_and_loss_is_counted),
+        TEST(what_is_acknowledged_is_no_loss),
+        TEST(full_disk),
+        TEST(one_writer_and_readers_that_change_nothing),
+        TEST(a_reader_waits_for_the_writer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
