@@ -1,0 +1,28 @@
+/* Owning locals of jansson, and strings that may be any bytes. */
+#pragma once
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/utf8.h"
+
+/* A JSON string of any bytes; NULL as "". */
+static inline json_t *json_text(const char *s)
+{
+    CLEANUP(freep) char *copy = s ? utf8_copy(s, strlen(s)) : NULL;
+    return json_string(copy ? copy : "");
+}
+
+static inline const char *json_get_string(const json_t *object, const char *name,
+                                          const char *otherwise)
+{
+    const char *s = json_string_value(json_object_get(object, name));
+    return s ? s : otherwise;
+}
+
+static inline double json_get_number(const json_t *object, const char *name, double otherwise)
+{
+    const json_t *v = json_object_get(object, name);
+    return json_is_number(v) ? json_number_value(v) : otherwise;
+}
