@@ -1,0 +1,138 @@
+#include <errno.h>
+
+#include "soc/server.h"
+
+/* seen = stored + in flight + dropped (by reason), summed from the counts of each container; nothing
+ * is derived from the others, so that "balanced" can be false. */
+
+struct sums {
+    json_int_t seen, stored, in_flight;
+    json_t *dropped; /* {reason: calls} */
+};
+
+static json_int_t number(const json_t *object, const char *name)
+{
+    return (json_int_t)json_get_number(object, name, 0);
+}
+
+static json_int_t add_dropped(struct sums *sums, json_t *dropped)
+{
+    json_int_t total = 0;
+    const char *reason;
+    json_t *calls;
+    json_object_foreach (dropped, reason, calls) {
+        total += json_integer_value(calls);
+        json_object_set_new(sums->dropped, reason,
+                            json_integer(json_integer_value(calls) +
+                                         number(sums->dropped, reason)));
+    }
+    return total;
+}
+
+static int find_all(struct store *s, enum store_kind kind, json_t **ret)
+{
+    struct store_query query = {.kind = kind, .limit = 10000};
+    return store_find(s, &query, ret, NULL);
+}
+
+/* Names of containers by key. */
+static int names(struct store *s, json_t **ret)
+{
+    CLEANUP(json_decrefp) json_t *rows = NULL;
+    CLEANUP(json_decrefp) json_t *map = json_object();
+    json_t *row;
+    size_t i;
+    int r = find_all(s, STORE_CONTAINER, &rows);
+    if (r < 0)
+        return r;
+    json_array_foreach (rows, i, row)
+        json_object_set(map, json_get_string(row, "key", ""), row);
+    *ret = TAKE(map);
+    return 0;
+}
+
+static int add_row(struct sums *sums, const json_t *containers, json_t *row, json_t *list)
+{
+    const char *key = json_get_string(row, "key", "");
+    const json_t *c = json_object_get(containers, key);
+    json_t *dropped = json_object_get(row, "dropped");
+    sums->seen += number(row, "seen");
+    sums->stored += number(row, "stored");
+    sums->in_flight += number(row, "in_flight");
+    add_dropped(sums, dropped);
+    json_t *entry = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "key", key, "name",
+        json_get_string(row, "name", json_get_string(c, "name", "")), "workload",
+        json_get_string(row, "workload", json_get_string(c, "workload", "")), "seen",
+        number(row, "seen"), "stored", number(row, "stored"), "in_flight",
+        number(row, "in_flight"), "dropped", dropped ? json_incref(dropped) : json_object());
+    return json_array_append_new(list, entry) < 0 ? -ENOMEM : 0;
+}
+
+static json_t *blind_list(const json_t *rows)
+{
+    json_t *list = json_array(), *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        json_array_append_new(list, json_pack("{s:f, s:f, s:s}", "from",
+                                              json_get_number(row, "from", 0), "until",
+                                              json_get_number(row, "until", 0), "reason",
+                                              json_get_string(row, "reason", "")));
+    return list;
+}
+
+/* A member of STATE "ledger", which the pipeline writes beside the counts; else an empty one. */
+static json_t *extra(const json_t *state, const char *name, json_t *otherwise)
+{
+    json_t *v = json_object_get(state, name);
+    if (!v)
+        return otherwise;
+    json_decref(otherwise);
+    return json_incref(v);
+}
+
+int ledger_view(struct store *s, json_t **ret)
+{
+    CLEANUP(json_decrefp) json_t *rows = NULL, *containers = NULL, *blind = NULL, *state = NULL;
+    CLEANUP(json_decrefp) json_t *list = json_array(), *dropped = json_object();
+    struct sums sums = {.dropped = dropped};
+    json_t *row;
+    size_t i;
+    int r = find_all(s, STORE_LEDGER, &rows);
+    if (r == 0)
+        r = names(s, &containers);
+    if (r == 0)
+        r = find_all(s, STORE_BLIND, &blind);
+    if (r == 0)
+        r = store_get(s, STORE_STATE, "ledger", &state, NULL, NULL);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    json_array_foreach (rows, i, row) {
+        r = add_row(&sums, containers, row, list);
+        if (r < 0)
+            return r;
+    }
+    sums.in_flight += number(state, "in_flight");
+    json_int_t lost = 0;
+    const char *reason;
+    json_t *calls;
+    json_object_foreach (dropped, reason, calls)
+        lost += json_integer_value(calls);
+    bool balanced = sums.seen == sums.stored + sums.in_flight + lost;
+    json_t *view = json_pack("{s:I, s:I, s:I, s:O, s:o, s:b, s:o, s:o, s:O}", "seen", sums.seen,
+                             "stored", sums.stored, "in_flight", sums.in_flight, "dropped",
+                             dropped, "blind", blind_list(blind), "balanced", balanced, "refused",
+                             extra(state, "refused", json_object()), "corrupt",
+                             extra(state, "corrupt", json_array()), "containers", list);
+    if (!view)
+        return -ENOMEM;
+    *ret = view;
+    return 0;
+}
+
+int api_ledger(struct request *q)
+{
+    json_t *view;
+    int r = ledger_view(q->store, &view);
+    return r < 0 ? r : reply_json(q, 200, view);
+}

@@ -1,0 +1,76 @@
+#include <string.h>
+
+#include "soc/server.h"
+
+/* Every route there is. docs/openapi.json says the same; tests/e2e/test_api.py holds one against the
+ * other. */
+const struct route route_table[] = {
+#define V1 "/api/v1"
+    {"POST", V1 "/login", ALLOW_ANYONE, api_login, NULL, login_body, "Log in"},
+    {"POST", V1 "/logout", ALLOW_SELF, api_logout, NULL, NULL, "Log out"},
+    {"GET", V1 "/session", ALLOW_SELF, api_session, NULL, NULL, "Who am I"},
+    {"POST", V1 "/password", ALLOW_SELF, api_password, NULL, password_body, "Change password"},
+    {"GET", V1 "/overview", ALLOW_VIEWER, api_overview, NULL, NULL, "All at a glance"},
+    {"GET", V1 "/alerts", ALLOW_VIEWER, api_alerts, alerts_query, NULL, "Alerts"},
+    {"GET", V1 "/alerts/{id}", ALLOW_VIEWER, api_alert, NULL, NULL, "One alert"},
+    {"POST", V1 "/alerts/{id}", ALLOW_ANALYST, api_alert_change, NULL, alert_body, "Judge it"},
+    {"GET", V1 "/suppressions", ALLOW_VIEWER, api_suppressions, NULL, NULL, "Suppressions"},
+    {"POST", V1 "/suppressions", ALLOW_ANALYST, api_suppression_add, NULL, suppression_body,
+     "Suppress evidence of a workload"},
+    {"DELETE", V1 "/suppressions/{id}", ALLOW_ANALYST, api_suppression_remove, NULL, NULL,
+     "End a suppression"},
+    {"GET", V1 "/workloads", ALLOW_VIEWER, api_workloads, NULL, NULL, "Workloads"},
+    {"GET", V1 "/workload", ALLOW_VIEWER, api_workload, workload_query, NULL, "One workload"},
+    {"GET", V1 "/workload/series", ALLOW_VIEWER, api_workload_series, series_query, NULL,
+     "Calls and scores over time"},
+    {"GET", V1 "/containers", ALLOW_VIEWER, api_containers, containers_query, NULL, "Containers"},
+    {"GET", V1 "/container", ALLOW_VIEWER, api_container, container_query, NULL, "One container"},
+    {"GET", V1 "/coverage", ALLOW_VIEWER, api_coverage, NULL, NULL, "What is watched"},
+    {"GET", V1 "/ledger", ALLOW_VIEWER, api_ledger, NULL, NULL, "Where every call went"},
+    {"GET", V1 "/audit", ALLOW_ANALYST, api_audit, audit_query, NULL, "Who changed what"},
+    {"POST", V1 "/sinks/test", ALLOW_ADMIN, api_sinks_test, NULL, NULL, "Test every sink"},
+    {"GET", V1 "/openapi.json", ALLOW_ANYONE, api_openapi, NULL, NULL, "This interface"},
+    {"GET", "/metrics", ALLOW_ANYONE, api_metrics, NULL, NULL, "Prometheus metrics"},
+    {"GET", "/healthz", ALLOW_ANYONE, api_healthz, NULL, NULL, "Is the server well"},
+    {"GET", "", ALLOW_ANYONE, api_page, NULL, NULL, "The page and its files"},
+    {0},
+};
+
+_Static_assert(sizeof(route_table) / sizeof(route_table[0]) <= ROUTES_MAX, "raise ROUTES_MAX");
+
+/* Does the path fit the pattern? */
+static bool match(const char *pattern, const char *path, char *ret_id, size_t id_size)
+{
+    const char *brace = strstr(pattern, "{id}");
+    if (!brace)
+        return strcmp(pattern, path) == 0;
+    size_t before = (size_t)(brace - pattern), size;
+    if (strncmp(pattern, path, before) != 0)
+        return false;
+    size = strlen(path + before);
+    if (!size || size >= id_size || memchr(path + before, '/', size))
+        return false;
+    memcpy(ret_id, path + before, size + 1);
+    return true;
+}
+
+const struct route *route_find(const char *method, const char *path, char *ret_id, size_t id_size,
+                               bool *ret_other)
+{
+    *ret_other = false;
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
+    for (const struct route *r = route_table; r->method; r++) {
+        if (!r->path[0]) {
+            /* All that is not the API belongs to the page. */
+            if (*ret_other || strncmp(path, "/api/", 5) == 0)
+                return NULL;
+        } else if (!match(r->path, path, ret_id, id_size)) {
+            continue;
+        }
+        if (strcmp(r->method, method) == 0)
+            return r;
+        *ret_other = true;
+    }
+    return NULL;
+}
