@@ -30,7 +30,8 @@ static const char order[] =
     "tail -n 100 /srv/orders > /srv/orders.new && mv /srv/orders.new /srv/orders\n"
     "rm -f \"$t\"\n"
     "echo ordered\n"
-    "date '+%s order' >> /srv/access.log\n";
+    "date '+%s order' >> /srv/access.log\n"
+    "tail -n 200 /srv/access.log > /srv/access.new && mv /srv/access.new /srv/access.log\n";
 
 static const char catalogue[] =
     "amber lantern\nbrass telescope\ncoil of rope\ncopper compass\ndeck chair\nfog horn\n"
