@@ -8,10 +8,12 @@
 #include "base/log.h"
 
 extern const struct command command_config;
+extern const struct command command_demo;
 extern const struct command command_eval;
 
 const struct command *const command_table[] = {
     &command_config,
+    &command_demo,
     &command_eval,
     NULL,
 };

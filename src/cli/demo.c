@@ -35,9 +35,8 @@
 enum { KEY_SEED = 256, KEY_NO_ATTACK, KEY_KEEP, KEY_ATTACH, KEY_PRINT_CONFIG };
 
 struct demo {
-    struct command_common common;
     uint64_t seed;
-    bool no_attack, keep, print_config;
+    bool json, no_attack, keep, print_config;
     const char *attach;
     FILE *out;              /* what it tells people; with --json standard error */
     char directory[64];     /* everything it makes */
@@ -78,6 +77,8 @@ static const struct argp_option argp_options[] = {
     {"keep", KEY_KEEP, NULL, 0, "Keep the data directory, the configuration and the logs, and say where", 0},
     {"print-config", KEY_PRINT_CONFIG, NULL, 0,
      "Print the configuration with the short learning times, and end", 0},
+    {"json", 'j', NULL, 0, "Print one JSON object at the end; what happens goes to standard error", 0},
+    {"verbose", 'v', NULL, 0, "Say more on standard error", 0},
     {0},
 };
 
@@ -86,9 +87,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct demo *d = state->input;
     char *end = arg;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &d->common;
-        return 0;
     case KEY_SEED:
         d->seed = strtoull(arg, &end, 10);
         if (!*arg || *end || *arg == '-')
@@ -106,13 +104,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_PRINT_CONFIG:
         d->print_config = true;
         return 0;
+    case 'j':
+        d->json = true;
+        return 0;
+    case 'v':
+        log_set_level(LOG_LEVEL_DEBUG);
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "there is nothing to give but options: '%s'", arg);
     }
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options, parse, NULL,
     "Show the main job on two real containers, made on the spot from this machine's own programs: a small web "
@@ -128,7 +131,7 @@ static const struct argp argp = {
     "  vigia demo\n"
     "  vigia demo --seed 7 --json\n"
     "  vigia demo --no-attack          # ten minutes in which nothing may be alerted\n",
-    children, NULL, NULL};
+    NULL, NULL, NULL};
 
 static volatile sig_atomic_t interrupted;
 
@@ -532,7 +535,7 @@ static int run(int argc, char **argv)
         fputs(learning_config, stdout);
         return EXIT_OK;
     }
-    d.out = d.common.json ? stderr : stdout;
+    d.out = d.json ? stderr : stdout;
     d.began = wall();
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -541,7 +544,7 @@ static int run(int argc, char **argv)
     r = r < 0 ? r : run_all(&d);
     if (r == 0) {
         print_verdict(&d);
-        if (d.common.json)
+        if (d.json)
             print_json(&d);
     } else if (r == -EINTR) {
         fprintf(d.out, "Ended before it was done.\n");

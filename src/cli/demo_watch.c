@@ -67,7 +67,8 @@ bool demo_watch_is_of(json_t *alert, const char *container)
 
 int demo_watch_alerts(struct store *s, double from, json_t **ret)
 {
-    CLEANUP(json_decrefp) json_t *all = NULL, *ours = json_array(), *alert;
+    CLEANUP(json_decrefp) json_t *all = NULL, *ours = json_array();
+    json_t *alert;
     const struct store_query q = {.kind = STORE_ALERT, .from = from, .limit = 1000, .oldest_first = true};
     size_t i;
     int r = ours ? store_find(s, &q, &all, NULL) : -ENOMEM;
