@@ -110,6 +110,25 @@ static void complaint_report(const struct complaint *c, const char *path, cyaml_
     buf_done(&allowed);
 }
 
+/* libcyaml names the line where the mapping begins: the key itself stands on or after it. */
+static void complaint_find_key(struct complaint *c, const char *text)
+{
+    char key[128];
+    if (sscanf(c->message, "Unexpected key: %127s", key) != 1)
+        return;
+    int line = 1;
+    for (const char *p = text; p; line++) {
+        size_t indent = strspn(p, " -{'\"");
+        if (line >= c->line && strncmp(p + indent, key, strlen(key)) == 0 &&
+            strchr(": '\"", p[indent + strlen(key)])) {
+            c->line = line;
+            return;
+        }
+        p = strchr(p, '\n');
+        p = p ? p + 1 : NULL;
+    }
+}
+
 static cyaml_config_t cyaml_setup(struct complaint *c)
 {
     return (cyaml_config_t){.log_fn = complaint_log, .log_ctx = c, .mem_fn = cyaml_mem,
@@ -124,6 +143,7 @@ static int load_text(const char *text, size_t size, const char *path, struct con
     cyaml_err_t err = cyaml_load_data((const uint8_t *)text, size, &setup, &config_schema_top,
                                       &data, NULL);
     if (err != CYAML_OK) {
+        complaint_find_key(&complaint, text);
         complaint_report(&complaint, path, err);
         return -EINVAL;
     }
@@ -269,7 +289,13 @@ int config_load(const char *path, const char *data, struct config **ret)
     }
     /* An empty document is a configuration of defaults. */
     buf_printf(&text, "%s", "\n");
-    r = load_text((const char *)text.data, text.size, name, &c);
+    buf_u8(&text, 0);
+    if (text.error) {
+        log_error("%s: larger than %u bytes: this is no configuration of Vigia", name,
+                  CONFIG_SIZE_MAX);
+        return text.error;
+    }
+    r = load_text((const char *)text.data, text.size - 1, name, &c);
     if (r == 0)
         r = apply_environment(config_fields, "VIGIA", (char *)c);
     if (r < 0)

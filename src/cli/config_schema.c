@@ -162,7 +162,7 @@ const struct config_default config_defaults[] = {
     DEFAULT_NUMBER(learning.ready_active_s, 900),
     DEFAULT_NUMBER(learning.ready_quiet_s, 600),
     DEFAULT_NUMBER(learning.startup_max_s, 60),
-    DEFAULT_NUMBER(learning.startup_quiet_s, 25),
+    DEFAULT_NUMBER(learning.startup_quiet_s, 10),
     DEFAULT_NUMBER(learning.ready_starts, 2),
     DEFAULT_REAL(detection.alerts_per_day, 1),
     DEFAULT_TEXT(server.address, "127.0.0.1"),

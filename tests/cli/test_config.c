@@ -1,0 +1,146 @@
+#include "test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/config.h"
+
+static char path[] = "/tmp/vigia-config-XXXXXX";
+static char log_path[] = "/tmp/vigia-log-XXXXXX";
+
+/* Loads the text as a file; what was logged comes back. */
+static int load(const char *text, struct config **ret, char log[static 1024])
+{
+    FILE *f = fopen(path, "w");
+    fputs(text, f);
+    fclose(f);
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(freopen(log_path, "w", stderr));
+    int r = config_load(path, NULL, ret);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    f = fopen(log_path, "r");
+    size_t n = fread(log, 1, 1023, f);
+    log[n] = 0;
+    fclose(f);
+    return r;
+}
+
+static void an_empty_file_gives_the_defaults(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    char log[1024];
+    assert_int_equal(load("", &c, log), 0);
+    assert_string_equal(c->data, "/var/lib/vigia");
+    assert_int_equal(c->server.port, 8765);
+    assert_int_equal(c->learning.ready_active_s, 900);
+    assert_true(c->detection.alerts_per_day == 1);
+    assert_int_equal(c->spool.sync, CHOICE_YES);
+    config_free(c);
+}
+
+static void values_lists_and_sinks_are_read(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    char log[1024];
+    assert_int_equal(load("containers:\n  names: [web*, db]\nspool: {sync: no}\n"
+                          "sinks:\n  - {type: file, path: /tmp/a.jsonl}\n",
+                          &c, log),
+                     0);
+    assert_int_equal(c->containers.n_names, 2);
+    assert_string_equal(c->containers.names[0], "web*");
+    assert_int_equal(c->spool.sync, CHOICE_NO);
+    assert_int_equal(c->n_sinks, 1);
+    assert_string_equal(c->sinks[0].path, "/tmp/a.jsonl");
+    config_free(c);
+}
+
+static void errors_name_file_line_and_what_is_allowed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line, *says;
+    } cases[] = {
+        {"log: info\nservr: 1\n", ":2:", "allowed keys: data, node, log"},
+        {"server:\n  prt: 3\n", ":2:", "allowed keys: address, port"},
+        {"server:\n  port: abc\n", ":2:", "whole number"},
+        {"server:\n  port: -1\n", ":2:", "whole number"},
+        {"server:\n  port: 70000\n", ":", "1 to 65535"},
+        {"capture:\n  timing: fast\n", ":2:", "coarse, stamp, latency, sampled"},
+        {"capture:\n  host: maybe\n", ":2:", "yes"},
+        {"sinks:\n  - tpe: x\n", ":2:", "allowed keys: type"},
+        {"server: [\n", ":1:", "allowed keys"},
+        {"server: {tls_key: k}\n", ":", "belong together"},
+        {"detection: {alerts_per_day: 0.0000001}\n", ":", "between"},
+        {"\x01\x02", ":", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct config *c = NULL;
+        char log[1024];
+        assert_int_equal(load(cases[i].text, &c, log), -EINVAL);
+        assert_null(c);
+        assert_non_null(strstr(log, path));
+        assert_non_null(strstr(log, cases[i].line));
+        assert_non_null(strstr(log, cases[i].says));
+    }
+}
+
+static void the_environment_overrides_the_file(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    char log[1024];
+    setenv("VIGIA_SERVER_PORT", "99", 1);
+    setenv("VIGIA_DATA", "/elsewhere", 1);
+    assert_int_equal(load("server:\n  port: 5\n", &c, log), 0);
+    assert_int_equal(c->server.port, 99);
+    assert_string_equal(c->data, "/elsewhere");
+    config_free(TAKE(c));
+    setenv("VIGIA_SERVER_PORT", "x", 1);
+    assert_int_equal(load("", &c, log), -EINVAL);
+    assert_non_null(strstr(log, "VIGIA_SERVER_PORT"));
+    unsetenv("VIGIA_SERVER_PORT");
+    unsetenv("VIGIA_DATA");
+}
+
+static void what_is_written_can_be_loaded(void **state)
+{
+    (void)state;
+    struct config *c = NULL, *again = NULL;
+    char log[1024];
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    assert_int_equal(load("containers: {exclude: [a, b]}\n", &c, log), 0);
+    assert_int_equal(config_write(c, &text), 0);
+    buf_u8(&text, 0);
+    assert_int_equal(load((char *)text.data, &again, log), 0);
+    assert_int_equal(again->containers.n_exclude, 2);
+    assert_int_equal(again->retention.windows_days, c->retention.windows_days);
+    config_free(c);
+    config_free(again);
+    buf_done(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file_gives_the_defaults),
+        cmocka_unit_test(values_lists_and_sinks_are_read),
+        cmocka_unit_test(errors_name_file_line_and_what_is_allowed),
+        cmocka_unit_test(the_environment_overrides_the_file),
+        cmocka_unit_test(what_is_written_can_be_loaded),
+    };
+    close(mkstemp(path));
+    close(mkstemp(log_path));
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    unlink(log_path);
+    return failed;
+}
