@@ -354,14 +354,15 @@ int containers_select(struct containers *c, const struct container_selector *sel
 
 int containers_restore(struct containers *c, const struct container *known, uint32_t n)
 {
-    known_free(c);
-    c->known = calloc(n ? n : 1, sizeof(*c->known));
-    if (!c->known)
+    struct container *more = reallocarray(c->known, c->n_known + n, sizeof(*more));
+    if (!more)
         return -ENOMEM;
-    for (; c->n_known < n; c->n_known++) {
-        int r = container_copy(&known[c->n_known], &c->known[c->n_known]);
+    c->known = more;
+    for (uint32_t i = 0; i < n; i++) {
+        int r = container_copy(&known[i], &c->known[c->n_known]);
         if (r < 0)
             return r;
+        c->n_known++;
     }
     return 0;
 }
@@ -406,8 +407,10 @@ static int scan_add(struct containers *c, const struct cgroup_place *place, uint
     const struct container *known = known_one(c, e);
     if (known) {
         e->c.number = known->number;
-        e->c.attached = known->attached;
-        e->c.born_ns = known->born_ns;
+        if (known->born_ns) {
+            e->c.attached = known->attached;
+            e->c.born_ns = known->born_ns;
+        }
     }
     judge(c, e, now_ns);
     uint32_t number = e->c.number;

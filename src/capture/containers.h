@@ -39,8 +39,9 @@ void containers_free(struct containers *c);
 /* New selector at run time; containers whose wanted changed are reported by the next poll. */
 int containers_select(struct containers *c, const struct container_selector *selector);
 
-/* Containers of an earlier run of the same capture (its snapshot): the scan gives those that still run
- * their old number and birth again. Call it before the scan. */
+/* Containers of an earlier run of the same capture: the scan gives those that still run (same id and
+ * cgroup_id) their old number again, and their birth if born_ns is set. Adds to those of earlier calls;
+ * to be called before the scan. */
 int containers_restore(struct containers *c, const struct container *known, uint32_t n);
 
 /* Numbers the containers that exist now (cgroups that hold processes of a runtime), attached = true,
