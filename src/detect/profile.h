@@ -40,6 +40,74 @@ void profile_save(const struct profile *p, struct buf *ret);
 int profile_load(const void *data, size_t size, const struct profile_options *options,
                  struct profile **ret);
 
+/* Where and when something was seen. Times are the engine's: ns, of one clock for all captures. */
+struct profile_place {
+    uint64_t now_ns;
+    uint64_t container; /* key of the container */
+    enum phase phase;
+    uint32_t start; /* start-up: number of the start, from profile_start() */
+};
+
+/* What the profile makes of a sample. Scores are of detectors that look at its kind; start-up counts
+ * only what steady running does not know either. */
+struct profile_view {
+    bool known;    /* the same content was learnt: no scores */
+    bool learning; /* it has been learnt now */
+    bool first;    /* first sight of this content: worth keeping as a normal sample */
+    uint64_t hash;
+    struct score score[PROFILE_DETECTORS_MAX]; /* n = 0: nothing strange */
+};
+
+/* A container of the workload starts; its number. */
+uint32_t profile_start(struct profile *p, uint64_t now_ns);
+/* Its start-up phase is over. */
+void profile_start_done(struct profile *p, uint32_t start, uint64_t now_ns);
+
+/* A window or exec. While the phase is learnt, it is learnt at once. */
+void profile_see(struct profile *p, const struct profile_place *at, const struct sample *s,
+                 struct profile_view *ret);
+/* It did not alarm: it enters the model with its container's hour, if no alert comes near. */
+void profile_pend(struct profile *p, const struct profile_place *at, const struct sample *s,
+                  uint64_t hash);
+/* It alarmed: it waits for the verdict on this alert. */
+void profile_hold(struct profile *p, const struct profile_place *at, const struct sample *s,
+                  uint64_t hash, uint64_t alert);
+/* One closed second of one container: its whole bin, calls that were not waits. Scores of the
+ * frequency detectors go to ret [PROFILE_DETECTORS_MAX]. */
+void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
+                    uint32_t active_calls, struct score *ret);
+/* Time goes on: merges what has waited long enough. */
+void profile_tick(struct profile *p, uint64_t now_ns);
+/* An alert of this container; raised: it is a new group and counts against what was asked. */
+void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
+                     bool raised);
+/* Benign: what the alert held enters the model, calibrated anew; else it is dropped. Returns the
+ * number of contents. */
+uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_t now_ns);
+
+uint32_t profile_detectors(const struct profile *p);
+const struct detector *profile_detector(const struct profile *p, uint32_t d);
+bool profile_ready(const struct profile *p, enum phase phase);
+/* Raw value of a detector on its channel's scale: 1 is the threshold; 0 while its channel is off. */
+double profile_value(const struct profile *p, enum phase phase, uint32_t d, double raw);
+/* Value from which an alert is extended: the threshold of ten times the asked rate. */
+double profile_extend(const struct profile *p, enum phase phase, enum channel c);
+/* A kind of first sights beside enum evidence_kind: bold argument classes (features/arguments.h). */
+#define KIND_BOLD EVIDENCE_KINDS
+#define NOVELTY_KINDS (EVIDENCE_KINDS + 1)
+/* May first sights of this kind open an alert alone? */
+bool profile_kind_opens(const struct profile *p, enum phase phase, unsigned kind);
+/* Calls learnt of a program, both phases. */
+uint64_t profile_program_calls(const struct profile *p, uint64_t program);
+/* Episodes per day of normal time at least this strange; at least 1/T. */
+double profile_rate(const struct profile *p, enum phase phase, enum channel c, double value);
+bool profile_provisional(const struct profile *p, enum phase phase);
+/* Programs that this one was seen to start, at most max; returns how many. */
+uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max, uint64_t *ret);
+uint32_t profile_version(const struct profile *p);
+/* Raised by every change of state, reason (by minute) or version. */
+uint64_t profile_changes(const struct profile *p);
+
 /* How far a phase is, for people. */
 struct profile_phase_status {
     enum profile_state state;

@@ -8,6 +8,23 @@
 #include "soc/alert.h"
 #include "soc/engine.h"
 
+#define EXPLAIN_CHILDREN 4
+
+/* What is known around a piece of evidence. Texts are borrowed. */
+struct explain_context {
+    const char *program, *parent; /* parent NULL: not known */
+    const char *children[EXPLAIN_CHILDREN]; /* edge: what the parent normally starts */
+    uint32_t n_children;
+    const char *text; /* argument, NULL: not known */
+    uint8_t access, text_kind, zone;
+    double learnt_s;
+};
+
+/* What is new ("/usr/bin/id", "dash -> id", "ptrace", "openat EACCES") and the sentence that says so;
+ * allocated, NULL when out of memory. Not for EVIDENCE_NGRAM. */
+void explain_evidence(const struct evidence *x, const struct explain_context *c, char **ret_text,
+                      char **ret_sentence);
+
 /* One sentence; allocated. */
 char *explain_headline(const struct alert *a);
 char *explain_sequence(const struct alert *a, const struct alert_sequence *s);

@@ -1,0 +1,98 @@
+/* Inside of a profile, shared by the files profile*.c and calibrate.c. */
+#pragma once
+
+#include "detect/contents.h"
+#include "detect/profile.h"
+#include "detect/tail.h"
+
+#define PROFILE_BLOCKS_FIRST 5 /* time blocks in the shortest learning */
+#define PROFILE_FOLDS 3
+#define PROFILE_DELTAS_MAX 4096
+#define PROFILE_BINS_MAX 4096 /* bins kept per phase */
+#define PROFILE_BINS_STRIDE 16 /* of the seconds after learning one in so many is learnt */
+#define PROFILE_HOUR_S 3600
+#define PROFILE_DAY_S 86400
+
+/* What one phase calls strange; made by calibration. */
+struct limits {
+    bool ready;
+    double base[PROFILE_DETECTORS_MAX]; /* raw value that stands for 1; INFINITY: detector off */
+    double theta[CHANNELS];  /* threshold in units of base; 0: channel off */
+    double extend[CHANNELS]; /* in units of theta */
+    uint32_t clean;          /* bit per enum evidence_kind: opens alone */
+    struct tail tail[CHANNELS];
+};
+
+/* Contents that wait: for their hour to be merged, or for the verdict on an alert. */
+struct delta {
+    uint32_t id;
+    uint64_t container;
+    uint64_t alert;  /* not 0: held for its verdict */
+    uint64_t taint;  /* not 0: this alert was near */
+    uint32_t from_s; /* beginning of the hour */
+};
+
+struct bin_item {
+    uint32_t second_s, delta, n_counts;
+    uint16_t block;
+    struct bin_count *counts;
+};
+
+struct bin_sample {
+    struct bin_item *items; /* [n] capacity PROFILE_BINS_MAX */
+    uint32_t n, stride, skipped;
+};
+
+struct profile {
+    char *workload;
+    struct profile_options options;
+    const struct detector *detector[PROFILE_DETECTORS_MAX];
+    uint32_t n_detectors;
+    void *model[PHASES][PROFILE_DETECTORS_MAX];
+    struct limits limits[PHASES];
+    struct contents contents;
+    struct bin_sample bins[PHASES];
+    struct delta *deltas; /* [n_deltas] */
+    uint32_t n_deltas, delta_next;
+
+    uint64_t epoch_ns; /* first sight; seconds count from here */
+    uint64_t now_ns;
+    uint64_t active_second, observed_second; /* the last one counted */
+    uint32_t active_s, observed_s;
+    uint32_t last_new_active_s; /* active_s when a program, edge or pair was last new */
+    uint64_t last_new_ns;
+    uint8_t last_new_kind;
+    uint32_t block_s; /* active seconds per time block */
+    uint32_t starts_begun, starts_done;
+    uint64_t ready_ns[PHASES];
+    uint32_t version;
+    uint64_t windows, calls, programs, pairs, ngrams, refused, alerts, changes;
+    uint64_t raised_ns[16]; /* times of the last groups raised, a ring at alerts % 16 */
+    struct {
+        uint64_t now_ns, container, alert;
+    } near[16]; /* the last alerts by container: taint deltas that begin within the hour */
+    uint32_t near_next;
+    uint8_t state;
+    uint64_t reason_minute;
+};
+
+static inline uint32_t profile_s(const struct profile *p, uint64_t now_ns)
+{
+    return now_ns > p->epoch_ns ? (uint32_t)((now_ns - p->epoch_ns) / 1000000000u) : 0;
+}
+
+static inline bool detector_sees(const struct detector *d, enum sample_kind kind)
+{
+    return d->samples & 1u << kind;
+}
+
+/* Block of steady time now: 0..CONTENT_BLOCKS-1. */
+uint32_t profile_block(struct profile *p);
+/* Learns a content in a phase's models. */
+void profile_learn(struct profile *p, enum phase phase, const struct sample *s, uint32_t weight);
+/* Scores a sample that only one detector looks at; start-up leaves out what steady knows. */
+void profile_score(const struct profile *p, enum phase phase, void *const *startup, uint32_t d,
+                   const struct sample *s, struct score *ret);
+/* Trains k-fold, sets limits, raises the version. */
+void profile_calibrate(struct profile *p, enum phase phase);
+void profile_prepare(struct profile *p, enum phase phase);

@@ -1,0 +1,489 @@
+/* How a profile learns: at once while a phase is learnt, afterwards by the hour (ALERTS, "Learning
+ * goes on").
+ *
+ * A content is learnt in powers of two: the 1st, 2nd, 4th, ... time it is seen, with the weight of
+ * those since. So a busy workload costs a look-up per window, and counts are right within a factor
+ * of two. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "detect/profile_internal.h"
+
+uint32_t profile_block(struct profile *p)
+{
+    uint32_t block = p->active_s / p->block_s;
+    while (block >= CONTENT_BLOCKS) { /* blocks get twice as long; pairs of them become one */
+        p->block_s *= 2;
+        block /= 2;
+        for (uint32_t i = 0; i < p->contents.n; i++) {
+            uint16_t *mask = &p->contents.items[i].mask[PHASE_STEADY], folded = 0;
+            for (int b = 0; b < CONTENT_BLOCKS; b++)
+                folded |= (uint16_t)((*mask >> b & 1) << b / 2);
+            *mask = folded;
+        }
+        for (uint32_t i = 0; i < p->bins[PHASE_STEADY].n; i++)
+            p->bins[PHASE_STEADY].items[i].block /= 2;
+    }
+    return block;
+}
+
+static uint32_t block_of(struct profile *p, const struct profile_place *at)
+{
+    return at->phase == PHASE_STEADY ? profile_block(p) : at->start % CONTENT_BLOCKS;
+}
+
+static void touch(struct profile *p, uint64_t now_ns)
+{
+    if (!p->epoch_ns)
+        p->epoch_ns = now_ns;
+    p->now_ns = MAX(p->now_ns, now_ns);
+}
+
+uint32_t profile_start(struct profile *p, uint64_t now_ns)
+{
+    touch(p, now_ns);
+    p->changes++;
+    return p->starts_begun++;
+}
+
+void profile_start_done(struct profile *p, uint32_t start, uint64_t now_ns)
+{
+    (void)start;
+    touch(p, now_ns);
+    p->starts_done++;
+    p->changes++;
+    if (p->limits[PHASE_STARTUP].ready || p->starts_done < p->options.ready_starts ||
+        !p->limits[PHASE_STEADY].ready)
+        return;
+    p->ready_ns[PHASE_STARTUP] = now_ns;
+    profile_prepare(p, PHASE_STARTUP);
+    profile_calibrate(p, PHASE_STARTUP);
+}
+
+void profile_learn(struct profile *p, enum phase phase, const struct sample *s, uint32_t weight)
+{
+    for (uint32_t d = 0; d < p->n_detectors; d++) {
+        if (detector_sees(p->detector[d], s->kind) &&
+            p->detector[d]->learn(p->model[phase][d], s, weight) < 0)
+            p->refused++;
+    }
+}
+
+void profile_prepare(struct profile *p, enum phase phase)
+{
+    for (uint32_t d = 0; d < p->n_detectors; d++) {
+        if (p->detector[d]->prepare)
+            p->detector[d]->prepare(p->model[phase][d]);
+    }
+}
+
+/* Leaves only the items that the other score has too, at the lower strangeness. */
+static void intersect(struct score *a, const struct score *b)
+{
+    uint32_t n = 0;
+    double sum = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
+        for (uint32_t j = 0; j < b->n; j++) {
+            if (a->items[i].key != b->items[j].key)
+                continue;
+            a->items[n] = a->items[i];
+            a->items[n].strangeness = MIN(a->items[i].strangeness, b->items[j].strangeness);
+            sum += a->items[n++].strangeness;
+            break;
+        }
+    }
+    a->n = n;
+    a->value = sum / a->per;
+}
+
+void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
+                   const struct sample *s, struct score *ret)
+{
+    const struct detector *detector = p->detector[d];
+    detector->score(model[d], s, ret);
+    if (phase == PHASE_STEADY || s->kind == SAMPLE_BIN || ret->n == 0)
+        return;
+    struct score steady;
+    detector->score(p->model[PHASE_STEADY][d], s, &steady);
+    intersect(ret, &steady);
+}
+
+/* New programs, edges and pairs put readiness off. */
+static void count_new(struct profile *p, const struct score *score, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < score->n; i++) {
+        uint8_t kind = score->items[i].kind;
+        p->ngrams += kind == EVIDENCE_NGRAM;
+        p->programs += kind == EVIDENCE_PROGRAM;
+        p->pairs += kind == EVIDENCE_PAIR;
+        if (kind != EVIDENCE_PROGRAM && kind != EVIDENCE_EDGE && kind != EVIDENCE_PAIR)
+            continue;
+        p->last_new_active_s = p->active_s;
+        p->last_new_ns = now_ns;
+        p->last_new_kind = kind;
+    }
+}
+
+static void learn_counts(struct profile *p, enum phase phase, struct content *c,
+                         const struct sample *s)
+{
+    uint32_t seen = c->count[phase];
+    if (seen & (seen - 1) || seen <= c->learnt[phase])
+        return;
+    profile_learn(p, phase, s, seen - c->learnt[phase]);
+    c->learnt[phase] = seen;
+}
+
+static void mark(struct profile *p, const struct profile_place *at, struct content *c)
+{
+    uint32_t now_s = profile_s(p, at->now_ns);
+    if (!c->mask[at->phase])
+        c->first_s[at->phase] = now_s;
+    c->mask[at->phase] |= (uint16_t)(1u << block_of(p, at));
+    c->count[at->phase] += c->count[at->phase] < UINT32_MAX / 2;
+    c->last_s = now_s;
+}
+
+static bool content_known(const struct content *c, enum phase phase)
+{
+    return c && !c->delta && (c->mask[PHASE_STEADY] || c->mask[phase]);
+}
+
+void profile_see(struct profile *p, const struct profile_place *at, const struct sample *s,
+                 struct profile_view *ret)
+{
+    touch(p, at->now_ns);
+    bool learning = !p->limits[at->phase].ready;
+    ret->hash = content_hash(s);
+    ret->learning = learning;
+    struct content *c = contents_find(&p->contents, ret->hash);
+    ret->first = !c;
+    ret->known = content_known(c, at->phase);
+    if (s->kind == SAMPLE_WINDOW && learning)
+        p->windows++, p->calls += s->window->n_calls;
+    for (uint32_t d = 0; d < p->n_detectors; d++) {
+        ret->score[d].n = 0, ret->score[d].value = 0;
+        if (!ret->known && detector_sees(p->detector[d], s->kind))
+            profile_score(p, at->phase, p->model[at->phase], d, s, &ret->score[d]);
+        if (learning)
+            count_new(p, &ret->score[d], at->now_ns);
+    }
+    if (!learning) {
+        if (ret->known)
+            mark(p, at, c);
+        return;
+    }
+    if (!c && contents_add(&p->contents, ret->hash, s, &c) < 0) {
+        profile_learn(p, at->phase, s, 1); /* full: still learnt, no longer held out */
+        return;
+    }
+    if (c->delta)
+        return; /* held for a verdict: not learnt behind its back */
+    mark(p, at, c);
+    learn_counts(p, at->phase, c, s);
+}
+
+static struct delta *find_delta(struct profile *p, uint64_t container, uint64_t alert,
+                                uint32_t hour_s)
+{
+    for (uint32_t i = 0; i < p->n_deltas; i++) {
+        struct delta *d = &p->deltas[i];
+        if (d->alert == alert && (alert || (d->container == container && d->from_s == hour_s)))
+            return d;
+    }
+    if (p->n_deltas == PROFILE_DELTAS_MAX)
+        return NULL;
+    struct delta *d = &p->deltas[p->n_deltas++];
+    *d = (struct delta){.id = p->delta_next++, .container = container, .alert = alert,
+                        .from_s = hour_s};
+    for (size_t i = 0; i < ARRAY_SIZE(p->near) && !alert; i++) {
+        if (p->near[i].container == container && p->near[i].alert &&
+            p->near[i].now_ns + PROFILE_HOUR_S * NS_PER_S > p->now_ns)
+            d->taint = p->near[i].alert;
+    }
+    return d;
+}
+
+static void wait_in(struct profile *p, const struct profile_place *at, const struct sample *s,
+                    uint64_t hash, uint64_t alert)
+{
+    struct content *c = contents_find(&p->contents, hash);
+    if (content_known(c, at->phase))
+        return;
+    uint32_t now_s = profile_s(p, at->now_ns);
+    uint32_t hour_s = alert ? now_s : now_s - now_s % PROFILE_HOUR_S;
+    struct delta *d = find_delta(p, at->container, alert, hour_s);
+    if (!d || (!c && contents_add(&p->contents, hash, s, &c) < 0)) {
+        p->refused++;
+        return;
+    }
+    if (!c->delta || alert)
+        c->delta = d->id; /* an alert's claim is the stronger one */
+    mark(p, at, c);
+}
+
+void profile_pend(struct profile *p, const struct profile_place *at, const struct sample *s,
+                  uint64_t hash)
+{
+    wait_in(p, at, s, hash, 0);
+}
+
+void profile_hold(struct profile *p, const struct profile_place *at, const struct sample *s,
+                  uint64_t hash, uint64_t alert)
+{
+    wait_in(p, at, s, hash, alert);
+}
+
+/* Half of the bins go when the sample is full; from then on every second one is taken. */
+static void thin_bins(struct bin_sample *b)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (i % 2)
+            free(b->items[i].counts);
+        else
+            b->items[n++] = b->items[i];
+    }
+    b->n = n;
+    b->stride *= 2;
+}
+
+static void keep_bin(struct profile *p, const struct profile_place *at, const struct bin *bin,
+                     uint32_t delta)
+{
+    struct bin_sample *b = &p->bins[at->phase];
+    if (b->skipped++ % b->stride)
+        return;
+    if (b->n == PROFILE_BINS_MAX)
+        thin_bins(b);
+    struct bin_item item = {.second_s = profile_s(p, at->now_ns), .delta = delta,
+                            .n_counts = bin->n_counts, .block = (uint16_t)block_of(p, at)};
+    item.counts = malloc((bin->n_counts + 1) * sizeof(*item.counts));
+    if (!item.counts)
+        return;
+    memcpy(item.counts, bin->counts, bin->n_counts * sizeof(*item.counts));
+    b->items[b->n++] = item;
+}
+
+static void become_ready(struct profile *p, uint64_t now_ns)
+{
+    p->ready_ns[PHASE_STEADY] = now_ns;
+    p->state = PROFILE_READY;
+    profile_prepare(p, PHASE_STEADY);
+    profile_calibrate(p, PHASE_STEADY);
+    if (p->starts_done < p->options.ready_starts)
+        return;
+    p->ready_ns[PHASE_STARTUP] = now_ns;
+    profile_prepare(p, PHASE_STARTUP);
+    profile_calibrate(p, PHASE_STARTUP);
+}
+
+static void count_second(struct profile *p, const struct profile_place *at, uint32_t active_calls)
+{
+    uint64_t second = at->now_ns / NS_PER_S;
+    if (second > p->observed_second)
+        p->observed_second = second, p->observed_s++;
+    if (active_calls < p->options.active_calls || second <= p->active_second)
+        return;
+    p->active_second = second;
+    p->active_s++;
+    const struct profile_options *o = &p->options;
+    if (!p->limits[PHASE_STEADY].ready && p->active_s >= o->ready_active_s &&
+        p->active_s - p->last_new_active_s >= o->ready_quiet_s)
+        become_ready(p, at->now_ns);
+}
+
+void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
+                    uint32_t active_calls, struct score *ret)
+{
+    touch(p, at->now_ns);
+    struct sample s = {.kind = SAMPLE_BIN, .bin = b};
+    bool learning = !p->limits[at->phase].ready;
+    for (uint32_t d = 0; d < p->n_detectors; d++) {
+        ret[d].n = 0, ret[d].value = 0;
+        if (detector_sees(p->detector[d], SAMPLE_BIN) && !learning)
+            profile_score(p, at->phase, p->model[at->phase], d, &s, &ret[d]);
+    }
+    if (learning) {
+        profile_learn(p, at->phase, &s, 1);
+        keep_bin(p, at, b, 0);
+    } else if (at->now_ns / NS_PER_S % PROFILE_BINS_STRIDE == 0) {
+        uint32_t now_s = profile_s(p, at->now_ns);
+        struct delta *d = find_delta(p, at->container, 0, now_s - now_s % PROFILE_HOUR_S);
+        if (d)
+            keep_bin(p, at, b, d->id);
+    }
+    if (at->phase == PHASE_STEADY)
+        count_second(p, at, active_calls);
+}
+
+/* Takes a delta's contents and bins into the model, or drops them. */
+static uint32_t settle(struct profile *p, uint32_t id, bool learn)
+{
+    uint32_t n = 0;
+    struct content_room room;
+    for (uint32_t i = 0; i < p->contents.n; i++) {
+        struct content *c = &p->contents.items[i];
+        if (c->delta != id)
+            continue;
+        n++;
+        c->delta = 0;
+        struct sample s = content_sample(c, &room);
+        for (int phase = 0; phase < PHASES; phase++) {
+            if (!learn)
+                c->count[phase] = 0, c->mask[phase] = 0;
+            else if (c->count[phase] > c->learnt[phase]) {
+                profile_learn(p, phase, &s, c->count[phase] - c->learnt[phase]);
+                c->learnt[phase] = c->count[phase];
+            }
+        }
+    }
+    for (int phase = 0; phase < PHASES; phase++) {
+        struct bin_sample *b = &p->bins[phase];
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < b->n; i++) {
+            struct bin_item *item = &b->items[i];
+            struct bin bin = {.n_counts = item->n_counts, .counts = item->counts};
+            struct sample s = {.kind = SAMPLE_BIN, .bin = &bin};
+            if (item->delta == id && !learn) {
+                free(item->counts);
+                continue;
+            }
+            if (item->delta == id)
+                profile_learn(p, phase, &s, PROFILE_BINS_STRIDE);
+            item->delta = item->delta == id ? 0 : item->delta;
+            b->items[kept++] = *item;
+        }
+        b->n = kept;
+    }
+    if (!learn)
+        contents_sweep(&p->contents);
+    return n;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Room for what is new: of contents seen once or twice, those not seen for longest leave the sample
+ * (the models keep them). */
+static void evict(struct profile *p)
+{
+    struct contents *c = &p->contents;
+    if (c->n < c->n_max / 10 * 9)
+        return;
+    CLEANUP(freep) uint32_t *last = malloc(c->n * sizeof(*last));
+    if (!last)
+        return;
+    for (uint32_t i = 0; i < c->n; i++)
+        last[i] = c->items[i].last_s;
+    qsort(last, c->n, sizeof(*last), ascending);
+    uint32_t until = last[c->n / 4];
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct content *x = &c->items[i];
+        if (!x->delta && x->last_s <= until && x->count[0] + x->count[1] <= 2)
+            x->count[0] = x->count[1] = 0;
+    }
+    contents_sweep(c);
+}
+
+static bool delta_due(const struct profile *p, const struct delta *d, uint32_t now_s)
+{
+    uint32_t ready_s = profile_s(p, p->ready_ns[PHASE_STEADY]);
+    uint32_t wait_s = now_s - MIN(ready_s, now_s) < PROFILE_DAY_S ? PROFILE_HOUR_S : PROFILE_DAY_S;
+    return !d->alert && now_s >= d->from_s + PROFILE_HOUR_S + wait_s;
+}
+
+static void calibrate_again(struct profile *p)
+{
+    for (int phase = 0; phase < PHASES; phase++) {
+        profile_prepare(p, phase);
+        if (p->limits[phase].ready)
+            profile_calibrate(p, phase);
+    }
+}
+
+static void judge_state(struct profile *p, uint64_t now_ns)
+{
+    uint32_t recent = 0;
+    for (uint32_t i = 0; i < MIN(p->alerts, ARRAY_SIZE(p->raised_ns)); i++)
+        recent += p->raised_ns[i] + PROFILE_DAY_S * NS_PER_S > now_ns;
+    uint8_t state = !p->limits[PHASE_STEADY].ready ? PROFILE_LEARNING
+                    : recent > MAX(5.0, 5 * p->options.alerts_per_day) ? PROFILE_DRIFTING
+                                                                        : PROFILE_READY;
+    p->changes += state != p->state;
+    p->state = state;
+}
+
+void profile_tick(struct profile *p, uint64_t now_ns)
+{
+    touch(p, now_ns);
+    uint64_t minute = now_ns / NS_PER_S / 10; /* reasons name times: worth telling now and then */
+    if (minute == p->reason_minute)
+        return;
+    p->reason_minute = minute;
+    p->changes++;
+    judge_state(p, now_ns);
+    uint32_t now_s = profile_s(p, now_ns), merged = 0, n = 0;
+    for (uint32_t i = 0; i < p->n_deltas; i++) {
+        struct delta d = p->deltas[i];
+        if (!delta_due(p, &d, now_s))
+            p->deltas[n++] = d;
+        else
+            merged += settle(p, d.id, !d.taint);
+    }
+    p->n_deltas = n;
+    if (merged == 0)
+        return;
+    evict(p);
+    calibrate_again(p);
+}
+
+void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
+                     bool raised)
+{
+    for (uint32_t i = 0; i < p->n_deltas; i++) {
+        struct delta *d = &p->deltas[i];
+        if (!d->alert && d->container == container && !d->taint)
+            d->taint = alert; /* all that still wait began at most a day ago */
+    }
+    size_t at = 0;
+    while (at < ARRAY_SIZE(p->near) && p->near[at].alert != alert)
+        at++;
+    if (at == ARRAY_SIZE(p->near))
+        at = p->near_next++ % ARRAY_SIZE(p->near);
+    p->near[at].now_ns = now_ns, p->near[at].container = container, p->near[at].alert = alert;
+    if (!raised)
+        return;
+    p->raised_ns[p->alerts++ % ARRAY_SIZE(p->raised_ns)] = now_ns;
+    p->changes++;
+}
+
+uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_t now_ns)
+{
+    touch(p, now_ns);
+    uint32_t settled = 0, n = 0;
+    for (uint32_t i = 0; i < p->n_deltas; i++) {
+        struct delta d = p->deltas[i];
+        if (benign && d.taint == alert)
+            d.taint = 0;
+        if (d.alert == alert)
+            settled += settle(p, d.id, benign);
+        else
+            p->deltas[n++] = d;
+    }
+    p->n_deltas = n;
+    for (size_t i = 0; i < ARRAY_SIZE(p->near) && benign; i++) {
+        if (p->near[i].alert == alert)
+            p->near[i].alert = 0;
+    }
+    if (settled && benign)
+        calibrate_again(p);
+    p->changes++;
+    return settled;
+}

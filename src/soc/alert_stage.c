@@ -1,0 +1,359 @@
+/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it closes,
+ * and what counts as the same again. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "soc/engine_internal.h"
+
+#define GROUP_NS (3600 * NS_PER_S) /* replicas that alert within are one group */
+#define SCORE_MAX 99.0
+#define SCORE_MIN 50.0
+
+struct alert_state *alert_by_hash(const struct engine *e, uint64_t hash)
+{
+    for (uint32_t i = e->n_alerts; hash && i-- > 0;) {
+        if (e->alerts[i]->hash == hash)
+            return e->alerts[i];
+    }
+    return NULL;
+}
+
+void alert_state_free(struct alert_state *a)
+{
+    alert_free(&a->alert); /* its first member: frees both */
+}
+
+void alert_changed(struct alert_state *a)
+{
+    if (!a->change)
+        a->change = 1 + ALERT_CHANGED;
+}
+
+/* Value of one item on its channel's scale. */
+static double item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d)
+{
+    double sum = s->value * MAX(s->per, 1.0);
+    return sum > 0 ? f->share[d] * s->items[i].strangeness / sum : 0;
+}
+
+/* The strongest keys of a finding, ascending, 0 for none: what makes two alerts the same. */
+static void opening_keys(const struct engine *e, const struct finding *f, uint64_t *ret)
+{
+    double best[OPENING_KEYS] = {0};
+    memset(ret, 0, OPENING_KEYS * sizeof(*ret));
+    for (uint32_t d = 0; d < profile_detectors(f->container->profile); d++) {
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++) {
+            double value = item_value(f, s, i, d);
+            int at = OPENING_KEYS;
+            while (at > 0 && value > best[at - 1])
+                at--;
+            if (at == OPENING_KEYS)
+                continue;
+            memmove(&best[at + 1], &best[at], (OPENING_KEYS - 1 - at) * sizeof(*best));
+            memmove(&ret[at + 1], &ret[at], (OPENING_KEYS - 1 - at) * sizeof(*ret));
+            best[at] = value, ret[at] = s->items[i].key;
+        }
+    }
+    for (int i = 0; i < OPENING_KEYS; i++) {
+        for (int j = i + 1; j < OPENING_KEYS; j++) {
+            if (ret[j] < ret[i]) {
+                uint64_t swap = ret[i];
+                ret[i] = ret[j], ret[j] = swap;
+            }
+        }
+    }
+}
+
+static bool seen_container(const struct alert_state *a, uint64_t key)
+{
+    for (uint32_t i = 0; i < a->n_containers; i++) {
+        if (a->containers[i] == key)
+            return true;
+    }
+    return false;
+}
+
+static void count_container(struct alert_state *a, uint64_t key)
+{
+    if (seen_container(a, key))
+        return;
+    if (a->n_containers < ALERT_CONTAINERS_MAX)
+        a->containers[a->n_containers++] = key;
+    a->alert.replicas++;
+}
+
+/* The alert that this one is a repetition of: a replica within the hour, or the same container before
+ * somebody judged it. */
+static struct alert_state *find_same(const struct engine *e, const struct finding *f,
+                                     const uint64_t *opening, bool held)
+{
+    const struct engine_container *c = f->container;
+    for (uint32_t i = e->n_alerts; i-- > 0;) {
+        struct alert_state *a = e->alerts[i];
+        if (a->profile != c->profile || a->alert.phase != c->phase || a->alert.held != held ||
+            memcmp(a->opening, opening, sizeof(a->opening)) != 0)
+            continue;
+        bool recent = a->raised_ns + GROUP_NS > f->now_ns;
+        if (seen_container(a, c->key) ? a->verdict == VERDICT_NONE : recent)
+            return a;
+    }
+    return NULL;
+}
+
+static uint64_t alert_hash(const struct engine *e, const struct finding *f)
+{
+    uint64_t h = container_key(f->container->capture, f->container->info.number);
+    if (f->window)
+        h = hash_mix(hash_mix(h, f->window->id.position), f->window->id.capture);
+    else
+        h = hash_mix(hash_mix(h, f->mono_ns), f->process ? f->process->key : 0);
+    for (h = h ? h : 1; alert_by_hash(e, h);)
+        h = hash_mix(h, 1);
+    return h;
+}
+
+static bool make_room(struct engine *e)
+{
+    if (e->n_alerts < e->options.alerts_max)
+        return true;
+    for (uint32_t i = 0; i < e->n_alerts; i++) {
+        if (e->alerts[i]->alert.open || e->alerts[i]->change)
+            continue;
+        alert_state_free(e->alerts[i]);
+        memmove(&e->alerts[i], &e->alerts[i + 1], (e->n_alerts - i - 1) * sizeof(*e->alerts));
+        e->n_alerts--;
+        return true;
+    }
+    e->counters.refused_alerts++;
+    return false;
+}
+
+static struct alert_state *alert_new(struct engine *e, const struct finding *f, bool held,
+                                     const struct alert_state *linked)
+{
+    struct engine_container *c = f->container;
+    struct alert_state *a = make_room(e) ? calloc(1, sizeof(*a)) : NULL;
+    if (!a)
+        return NULL;
+    a->alert.workload = strdup(profile_workload(c->profile));
+    if (!a->alert.workload || container_copy(&c->info, &a->alert.container) < 0) {
+        alert_state_free(a);
+        e->failed = true;
+        return NULL;
+    }
+    struct profile_status status;
+    profile_status(c->profile, &status);
+    a->hash = alert_hash(e, f);
+    a->profile = c->profile;
+    a->raised_ns = f->now_ns;
+    snprintf(a->alert.id, sizeof(a->alert.id), "%016llx", (unsigned long long)a->hash);
+    if (linked)
+        memcpy(a->alert.linked, linked->alert.id, sizeof(a->alert.linked));
+    memcpy(a->alert.node, e->capture->node, sizeof(a->alert.node));
+    a->alert.capture = c->capture;
+    a->alert.phase = c->phase;
+    a->alert.held = held;
+    a->alert.learnt_s = status.learnt_s;
+    a->alert.profile_version = status.version;
+    uint64_t first_ns = f->window ? f->window->first_ns : f->mono_ns;
+    if (!f->process) /* a bin: its second began then */
+        first_ns = f->mono_ns / NS_PER_S * NS_PER_S;
+    a->alert.first = engine_wall(e, first_ns);
+    a->alert.raised = e->block->wall_ns / 1e9;
+    a->alert.latency_s = MAX(a->alert.raised - a->alert.first, 0);
+    a->change = 1 + ALERT_OPENED;
+    e->alerts[e->n_alerts++] = a;
+    return a;
+}
+
+/* 50 + 10 log10(share asked / lambda) of the best channel, + 10 for each further one. Provisional
+ * profiles have no lambda worth the name: 50 + corroboration: further channels, and up to 20 for how
+ * many kinds of things were new. */
+static void set_score(struct alert_state *a)
+{
+    const struct profile *p = a->profile;
+    struct profile_status status;
+    profile_status(p, &status);
+    static const double share[CHANNELS] = {.5, .3, .2};
+    a->alert.provisional = profile_provisional(p, a->alert.phase);
+    double best = 0;
+    int over = 0;
+    for (int c = 0; c < CHANNELS; c++) {
+        if (!a->alert.channels[c].over)
+            continue;
+        over++;
+        double rate = profile_rate(p, a->alert.phase, c, a->alert.channels[c].peak);
+        best = MAX(best, 10 * log10(share[c] * status.asked_per_day / rate));
+    }
+    uint32_t kinds = 0;
+    for (uint32_t i = 0; i < a->alert.n_novelties; i++)
+        kinds |= 1u << a->alert.novelties[i].kind;
+    if (a->alert.provisional)
+        best = 4 * MIN(__builtin_popcount(kinds), 5);
+    double score = SCORE_MIN + best + 10 * MAX(over - 1, 0);
+    a->alert.score = MIN(MAX(score, SCORE_MIN), SCORE_MAX);
+}
+
+static void add_key(struct alert_state *a, uint64_t key, double value)
+{
+    uint32_t i = 0;
+    while (i < a->n_evidence && a->evidence[i].key != key)
+        i++;
+    if (i == a->n_evidence) {
+        if (i == ALERT_EVIDENCE_MAX && value <= a->evidence[--i].value)
+            return;
+        a->n_evidence += a->n_evidence < ALERT_EVIDENCE_MAX;
+        a->evidence[i].key = key, a->evidence[i].value = 0;
+    }
+    value = MAX(value, a->evidence[i].value);
+    for (; i > 0 && a->evidence[i - 1].value < value; i--)
+        a->evidence[i] = a->evidence[i - 1];
+    a->evidence[i].key = key, a->evidence[i].value = value;
+}
+
+static void add_shares(struct engine *e, struct alert_state *a, const struct finding *f)
+{
+    double all = 0, channels = 0;
+    uint32_t n = profile_detectors(a->profile);
+    for (uint32_t d = 0; d < n; d++) {
+        enum channel c = profile_detector(a->profile, d)->channel;
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++)
+            add_key(a, s->items[i].key, item_value(f, s, i, d));
+        a->detector_sum[d] += f->share[d];
+        a->channel_sum[c] += f->share[d];
+    }
+    for (uint32_t d = 0; d < n; d++)
+        all += a->detector_sum[d];
+    for (int c = 0; c < CHANNELS; c++)
+        channels += a->channel_sum[c];
+    a->alert.n_detectors = 0;
+    for (uint32_t d = 0; d < n && all > 0; d++) {
+        if (a->detector_sum[d] <= 0)
+            continue;
+        uint32_t at = a->alert.n_detectors++;
+        a->alert.detectors[at].name = profile_detector(a->profile, d)->name;
+        a->alert.detectors[at].share = a->detector_sum[d] / all;
+    }
+    for (int c = 0; c < CHANNELS; c++) {
+        struct alert_channel *x = &a->alert.channels[c];
+        x->share = channels > 0 ? a->channel_sum[c] / channels : 0;
+        x->peak = MAX(x->peak, f->value[c]);
+        x->over |= f->value[c] >= 1;
+        x->threshold = 1;
+    }
+    a->alert.n_keys = MIN(a->n_evidence, (uint32_t)ALERT_KEYS_MAX);
+    for (uint32_t i = 0; i < a->alert.n_keys; i++)
+        a->alert.keys[i] = a->evidence[i].key;
+}
+
+/* Takes a finding into the alert. strong: its own strangeness would do. */
+static void take(struct engine *e, struct alert_state *a, const struct finding *f, bool strong)
+{
+    struct engine_container *c = f->container;
+    bool inside = f->process && f->process->alert == a->hash;
+    a->last_ns = MAX(a->last_ns, f->now_ns);
+    a->alert.last = MAX(a->alert.last, engine_wall(e, f->mono_ns));
+    add_shares(e, a, f);
+    if (f->process && strong)
+        f->process->alert = a->hash;
+    alert_add_evidence(e, a, f, strong || inside);
+    if (f->process && (f->window || f->exec) && !e->view.learning) {
+        struct profile_place at = {.now_ns = f->now_ns, .container = c->key, .phase = c->phase,
+                                   .start = c->start};
+        uint64_t class[WINDOW_CALLS_MAX] = {0};
+        struct sample s = {.kind = f->window ? SAMPLE_WINDOW : SAMPLE_EXEC, .window = f->window,
+                           .argument_class = class, .exec = f->exec};
+        for (unsigned i = 0; f->window && i < f->window->n_calls; i++) {
+            const struct engine_text *t =
+                f->window->flag[i] & CALL_NO_TEXT ? NULL : text_find(e, f->window->argument[i]);
+            class[i] = t ? argument_class_key(t->class_key, f->window->program) : 0;
+        }
+        profile_hold(c->profile, &at, &s, e->view.hash, a->hash);
+    }
+    set_score(a);
+    alert_changed(a);
+}
+
+static void close_alert(struct engine *e, struct alert_state *a)
+{
+    a->alert.open = false;
+    if (a->change != 1 + ALERT_OPENED)
+        a->change = 1 + ALERT_CLOSED;
+    for (uint32_t i = 0; i < e->n_containers; i++) {
+        if (e->containers[i]->alert == a->hash)
+            e->containers[i]->alert = 0;
+    }
+}
+
+static bool open_alert(struct engine *e, const struct finding *f, const struct alert_state *linked)
+{
+    struct engine_container *c = f->container;
+    bool held = c->phase == PHASE_STARTUP && !profile_ready(c->profile, PHASE_STARTUP);
+    uint64_t opening[OPENING_KEYS];
+    opening_keys(e, f, opening);
+    struct alert_state *a = find_same(e, f, opening, held);
+    bool raised = !a && !held;
+    if (a && seen_container(a, c->key))
+        a->alert.repeats++;
+    if (!a)
+        a = alert_new(e, f, held, linked);
+    if (!a)
+        return false;
+    memcpy(a->opening, opening, sizeof(opening));
+    count_container(a, c->key);
+    a->opened_ns = f->now_ns;
+    a->alert.open = true;
+    c->alert = a->hash;
+    profile_alerted(c->profile, c->key, a->hash, f->now_ns, raised);
+    take(e, a, f, true);
+    return true;
+}
+
+bool alert_stage(struct engine *e, const struct finding *f)
+{
+    struct engine_container *c = f->container;
+    bool over = false, extends = false, any = false;
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        over |= f->value[ch] >= 1;
+        extends |= f->value[ch] >= profile_extend(c->profile, c->phase, ch);
+    }
+    for (uint32_t d = 0; d < profile_detectors(c->profile); d++)
+        any |= profile_detector(c->profile, d)->channel == CHANNEL_NOVELTY && e->view.score[d].n;
+    struct alert_state *a = alert_by_hash(e, c->alert);
+    if (!a)
+        return over && open_alert(e, f, NULL);
+    if (over && f->now_ns > a->opened_ns + (uint64_t)(e->options.alert_max_s * 1e9)) {
+        close_alert(e, a);
+        return open_alert(e, f, a);
+    }
+    bool near = f->now_ns <= a->last_ns + (uint64_t)(e->options.extend_s * 1e9);
+    bool inside = f->process && f->process->alert == a->hash;
+    if (!over && !(extends && (near || inside)) && !(any && inside))
+        return false;
+    if (over && a->alert.held && (c->phase == PHASE_STEADY)) {
+        a->alert.held = false; /* it goes on in a phase that is learnt */
+        a->alert.phase = c->phase;
+        profile_alerted(c->profile, c->key, a->hash, f->now_ns, true);
+    }
+    take(e, a, f, over);
+    return true;
+}
+
+void alert_stage_time(struct engine *e)
+{
+    uint64_t quiet_ns = (uint64_t)(e->options.quiet_s * 1e9);
+    e->counters.alerts_open = 0;
+    for (uint32_t i = 0; i < e->n_alerts; i++) {
+        struct alert_state *a = e->alerts[i];
+        if (a->alert.open && a->last_ns + quiet_ns <= e->now_ns)
+            close_alert(e, a);
+        e->counters.alerts_open += a->alert.open;
+    }
+}

@@ -1,0 +1,573 @@
+/* One block through the engine: tables first, then execs, windows, bins in event time; what is not
+ * known goes to the alert stage; last, what only the passing of time brings. */
+#include "soc/engine.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "soc/engine_internal.h"
+
+#define BIN_COUNTS_MAX 65536
+#define STARTUP_PAIRS_MAX 16384
+
+void engine_options_default(struct engine_options *ret)
+{
+    *ret = (struct engine_options){
+        .containers_max = 16384,
+        .processes_max = 65536,
+        .texts_max = 262144,
+        .profiles_max = 1024,
+        .alerts_max = 1024,
+        .extend_s = 60,
+        .quiet_s = 300,
+        .alert_max_s = 3600,
+    };
+    profile_options_default(&ret->profile);
+}
+
+DEFINE_CLEANUP(engine_free, struct engine *)
+
+int engine_new(const struct engine_options *options, struct engine **ret)
+{
+    CLEANUP(engine_freep) struct engine *e = calloc(1, sizeof(*e));
+    if (!e)
+        return -ENOMEM;
+    e->options = *options;
+    e->profiles = calloc(options->profiles_max, sizeof(*e->profiles));
+    e->profile_told = calloc(options->profiles_max, sizeof(*e->profile_told));
+    e->alerts = calloc(options->alerts_max, sizeof(*e->alerts));
+    if (!e->profiles || !e->profile_told || !e->alerts)
+        return -ENOMEM;
+    *ret = TAKE(e);
+    return 0;
+}
+
+static void clear_outputs(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->n_out_keeps; i++)
+        free(e->out_windows[i]);
+    e->n_out_alerts = e->n_out_scores = e->n_out_keeps = e->n_out_profiles = 0;
+    e->failed = false;
+}
+
+void engine_free(struct engine *e)
+{
+    clear_outputs(e);
+    for (uint32_t i = 0; i < e->n_containers; i++)
+        container_free(e->containers[i]);
+    for (uint32_t i = 0; i < e->n_processes; i++)
+        process_done(&e->processes[i]);
+    for (uint32_t i = 0; i < e->n_texts; i++)
+        free(e->texts[i].text);
+    for (uint32_t i = 0; i < e->n_profiles; i++)
+        profile_free(e->profiles[i]);
+    for (uint32_t i = 0; i < e->n_alerts; i++)
+        alert_state_free(e->alerts[i]);
+    while (e->n_suppressions)
+        engine_unsuppress(e, e->suppressions[0].id);
+    index_done(&e->container_index);
+    index_done(&e->process_index);
+    index_done(&e->text_index);
+    free(e->containers), free(e->processes), free(e->texts), free(e->profiles);
+    free(e->profile_told), free(e->alerts), free(e->suppressions);
+    free(e->out_alerts), free(e->out_scores), free(e->out_keeps), free(e->out_profiles);
+    free(e->out_windows);
+    free(e);
+}
+
+uint64_t engine_time(const struct engine *e, uint64_t mono_ns)
+{
+    return mono_ns + e->capture->offset_ns;
+}
+
+double engine_wall(const struct engine *e, uint64_t mono_ns)
+{
+    return (double)(int64_t)(mono_ns + e->block->wall_ns - e->block->mono_ns) / 1e9;
+}
+
+/* More captures than the table has: the one not heard of for longest makes room. */
+static struct engine_capture *capture_get(struct engine *e, const struct block *b)
+{
+    struct engine_capture *c = e->captures, *oldest = c;
+    for (uint32_t i = 0; i < e->n_captures; i++, c++) {
+        if (c->capture == b->capture)
+            return c;
+        oldest = c->until_ns < oldest->until_ns ? c : oldest;
+    }
+    c = e->n_captures < CAPTURES_MAX ? &e->captures[e->n_captures++] : oldest;
+    *c = (struct engine_capture){.capture = b->capture, .offset_ns = b->wall_ns - b->mono_ns};
+    memcpy(c->node, b->node, sizeof(c->node));
+    c->node[sizeof(c->node) - 1] = 0;
+    return c;
+}
+
+static void keep(struct engine *e, const struct window *w, enum keep_reason reason,
+                 const struct profile *p)
+{
+    uint32_t capacity = e->out_keeps_capacity;
+    if (!engine_room(e, (void **)&e->out_windows, e->n_out_keeps, &capacity, sizeof(void *)) ||
+        !engine_room(e, (void **)&e->out_keeps, e->n_out_keeps, &e->out_keeps_capacity,
+                     sizeof(*e->out_keeps)))
+        return;
+    struct window *copy = malloc(sizeof(*copy));
+    if (!copy) {
+        e->failed = true;
+        return;
+    }
+    *copy = *w;
+    e->out_windows[e->n_out_keeps] = copy;
+    e->out_keeps[e->n_out_keeps++] = (struct engine_keep){
+        .window = copy, .reason = reason, .workload = profile_workload(p),
+        .time = engine_wall(e, w->first_ns)};
+}
+
+/* An anomalous window and half of NEAR_WINDOWS of its process before it; as many after it follow. */
+static void keep_anomalous(struct engine *e, struct engine_container *c, struct engine_process *p,
+                           const struct window *w)
+{
+    for (uint32_t i = 0; c->near && i < NEAR_WINDOWS / 2; i++) {
+        struct window *x = &c->near[(c->near_next + i) % (NEAR_WINDOWS / 2)];
+        if (!x->n_calls || x->tgid != w->tgid || x->start_ns != w->start_ns)
+            continue;
+        keep(e, x, KEEP_NEAR, c->profile);
+        x->n_calls = 0;
+    }
+    keep(e, w, KEEP_ANOMALOUS, c->profile);
+    p->keep_after = NEAR_WINDOWS / 2;
+}
+
+static void keep_other(struct engine *e, struct engine_container *c, struct engine_process *p,
+                       const struct window *w)
+{
+    if (p->keep_after) {
+        p->keep_after--;
+        keep(e, w, KEEP_NEAR, c->profile);
+        return;
+    }
+    if (e->view.first)
+        keep(e, w, KEEP_NORMAL, c->profile);
+    if (!c->near)
+        c->near = calloc(NEAR_WINDOWS / 2, sizeof(*c->near));
+    if (c->near)
+        c->near[c->near_next++ % (NEAR_WINDOWS / 2)] = *w;
+}
+
+static bool suppressed(struct engine *e, const struct profile *p, uint64_t key)
+{
+    for (uint32_t i = 0; i < e->n_suppressions; i++) {
+        const struct engine_suppression *s = &e->suppressions[i];
+        if ((!s->key || s->key == key) && strcmp(s->workload, profile_workload(p)) == 0 &&
+            (!s->expires || s->expires > e->now_ns / 1e9)) {
+            e->counters.suppressed++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leaves the evidence that is neither suppressed nor remembered by the process, and the value of the
+ * rest. */
+static void filter(struct engine *e, const struct profile *p, struct engine_process *process,
+                   struct score *s, uint32_t d, uint64_t now_ns)
+{
+    uint32_t n = 0;
+    double sum = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint64_t key = s->items[i].key;
+        if ((e->n_suppressions && suppressed(e, p, key)) ||
+            (process && memory_seen(process, hash_mix(key, d), now_ns)))
+            continue;
+        s->items[n] = s->items[i];
+        sum += s->items[n++].strangeness;
+    }
+    s->n = n;
+    s->value = n ? sum / MAX(s->per, 1.0) : 0;
+}
+
+/* Does a first sight count? Programs that were hardly learnt have too much that is new. */
+static int counted_kind(const struct engine *e, const struct profile *p, const struct evidence *x)
+{
+    (void)e;
+    if (x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE)
+        return x->kind;
+    uint64_t calls = profile_program_calls(p, x->program);
+    if (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail))
+        return calls ? KIND_BOLD : -1;
+    return calls >= e->options.profile.novelty_min_calls ? x->kind : -1;
+}
+
+/* Novelty: each kind that the process showed within a minute weighs 1 if it may open alone, else a
+ * half. 0 when nothing that counts is new in this sample. */
+static double novelty_value(const struct engine *e, const struct finding *f, const struct score *s)
+{
+    const struct profile *p = f->container->profile;
+    struct engine_process *process = f->process;
+    bool fresh = false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        int kind = counted_kind(e, p, &s->items[i]);
+        if (kind < 0)
+            continue;
+        process->kind_ns[kind] = f->now_ns;
+        fresh = true;
+    }
+    double value = 0;
+    for (unsigned k = 0; fresh && k < NOVELTY_KINDS; k++) {
+        if (process->kind_ns[k] && process->kind_ns[k] + KIND_NS > f->now_ns)
+            value += profile_kind_opens(p, f->container->phase, k) ? 1 : .5;
+    }
+    return value;
+}
+
+/* Rescores e->view for a sample of the finding and fills its values. */
+static void judge(struct engine *e, struct finding *f)
+{
+    struct engine_container *c = f->container;
+    for (uint32_t d = 0; d < profile_detectors(c->profile); d++) {
+        struct score *s = &e->view.score[d];
+        if (!s->n)
+            continue;
+        enum channel channel = profile_detector(c->profile, d)->channel;
+        filter(e, c->profile, f->process, s, d, f->now_ns);
+        f->raw[d] = s->value;
+        double value = channel == CHANNEL_NOVELTY ? novelty_value(e, f, s)
+                                                  : profile_value(c->profile, c->phase, d, s->value);
+        f->share[d] = value;
+        if (value > f->value[channel])
+            f->value[channel] = value, f->detector[channel] = (uint8_t)d;
+    }
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        if (f->value[ch] > c->peaks.value[ch])
+            c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
+    }
+}
+
+/* The runtime's own process before its first exec in the container: its program and what it starts are
+ * judged, its calls are not the workload's. */
+static bool is_joined(const struct engine_process *p)
+{
+    return p->flags & PROGRAM_JOINED;
+}
+
+static struct profile_place place_of(const struct engine *e, const struct engine_container *c,
+                                     uint64_t mono_ns)
+{
+    return (struct profile_place){.now_ns = engine_time(e, mono_ns), .container = c->key,
+                                  .phase = c->phase, .start = c->start};
+}
+
+/* A window or exec through profile and alert stage. */
+static void see(struct engine *e, struct engine_container *c, struct engine_process *p,
+                const struct sample *s, uint64_t mono_ns)
+{
+    struct profile_place at = place_of(e, c, mono_ns);
+    profile_see(c->profile, &at, s, &e->view);
+    const struct window *w = s->window;
+    bool judged = profile_ready(c->profile, PHASE_STEADY) &&
+                  (profile_ready(c->profile, c->phase) || c->phase == PHASE_STARTUP);
+    bool part = false;
+    if (judged && !e->view.known && !(w && is_joined(p))) {
+        struct finding f = {.container = c, .process = p, .window = w, .exec = s->exec,
+                            .now_ns = at.now_ns, .mono_ns = mono_ns};
+        judge(e, &f);
+        part = alert_stage(e, &f);
+    }
+    if (w && part)
+        keep_anomalous(e, c, p, w);
+    else if (w)
+        keep_other(e, c, p, w);
+    if (!part && !e->view.known && !e->view.learning)
+        profile_pend(c->profile, &at, s, e->view.hash);
+}
+
+static void take_exec(struct engine *e, struct engine_container *c, struct engine_process *p,
+                      const struct process *x)
+{
+    p->program = x->program;
+    p->flags = x->flags;
+    free(p->arguments);
+    p->arguments = strdup(x->arguments ? x->arguments : "");
+    e->counters.execs++;
+    if (!c || !c->profile || x->event != PROCESS_EXEC)
+        return;
+    struct sample s = {.kind = SAMPLE_EXEC, .exec = x};
+    see(e, c, p, &s, x->time_ns);
+}
+
+static void take_process(struct engine *e, const struct process *x)
+{
+    uint64_t now_ns = engine_time(e, x->time_ns);
+    struct engine_container *c = container_find(e, e->capture->capture, x->container);
+    struct engine_process *p = process_get(e, x->container, x->tgid, x->start_ns, now_ns);
+    if (!p)
+        return;
+    p->last_ns = MAX(p->last_ns, now_ns);
+    if (x->event == PROCESS_EXIT) {
+        p->exit_ns = now_ns;
+        return;
+    }
+    if (x->parent_tgid) {
+        p->parent_tgid = x->parent_tgid;
+        p->parent_start_ns = x->parent_start_ns;
+    }
+    struct engine_process *parent = process_parent(e, p);
+    if (parent && parent->container == p->container && !p->alert)
+        p->alert = parent->alert;
+    if (x->event == PROCESS_FORK) {
+        p->program = x->program ? x->program : parent ? parent->program : 0;
+        p->flags = x->flags;
+        if (parent && parent->arguments && !p->arguments)
+            p->arguments = strdup(parent->arguments);
+        return;
+    }
+    take_exec(e, c, p, x);
+    struct alert_state *a = c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
+    if (a)
+        alert_add_process(e, a, p, false);
+}
+
+static void take_window(struct engine *e, const struct window *w)
+{
+    e->counters.windows++;
+    e->counters.calls += w->n_calls;
+    struct engine_container *c = container_find(e, e->capture->capture, w->container);
+    if (!c || !c->profile || w->n_calls == 0 || w->n_calls > WINDOW_CALLS_MAX ||
+        w->n_context > WINDOW_CONTEXT_MAX) {
+        e->counters.unknown_container++;
+        return;
+    }
+    uint64_t now_ns = engine_time(e, w->last_ns);
+    struct engine_process *p = process_get(e, w->container, w->tgid, w->start_ns, now_ns);
+    if (!p)
+        return;
+    p->last_ns = MAX(p->last_ns, now_ns);
+    p->program = p->program ? p->program : w->program;
+    uint64_t class[WINDOW_CALLS_MAX];
+    for (unsigned i = 0; i < w->n_calls; i++) {
+        const struct engine_text *t =
+            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_find(e, w->argument[i]) : NULL;
+        class[i] = t ? argument_class_key(t->class_key, w->program) : 0;
+    }
+    struct sample s = {.kind = SAMPLE_WINDOW, .window = w, .argument_class = class};
+    see(e, c, p, &s, w->last_ns);
+}
+
+static void put_score(struct engine *e, const struct engine_container *c, const struct peaks *peaks,
+                      int ch, double time)
+{
+    if (!engine_room(e, (void **)&e->out_scores, e->n_out_scores, &e->out_scores_capacity,
+                     sizeof(*e->out_scores)))
+        return;
+    bool ready = profile_ready(c->profile, c->phase);
+    e->out_scores[e->n_out_scores++] = (struct engine_score){
+        .capture = c->capture, .container = c->info.number, .channel = (uint8_t)ch,
+        .phase = c->phase, .time = time, .value = (float)peaks->value[ch],
+        .threshold = ready ? 1 : 0, .version = profile_version(c->profile),
+        .detector = profile_detector(c->profile, peaks->detector[ch])->name};
+}
+
+static void tell_scores(struct engine *e, struct engine_container *c)
+{
+    double time = engine_wall(e, c->second * NS_PER_S);
+    uint64_t minute = c->second / 60;
+    bool over = false;
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        over |= c->peaks.value[ch] >= 1;
+        if (c->peaks.value[ch] >= .5)
+            put_score(e, c, &c->peaks, ch, time);
+        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < .5 && profile_ready(c->profile, c->phase))
+            put_score(e, c, &c->minute, ch, engine_wall(e, c->minute_at * 60 * NS_PER_S));
+    }
+    if (minute != c->minute_at)
+        c->minute = (struct peaks){0}, c->minute_at = minute;
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        if (c->peaks.value[ch] > c->minute.value[ch])
+            c->minute.value[ch] = c->peaks.value[ch], c->minute.detector[ch] = c->peaks.detector[ch];
+    }
+    c->peaks = (struct peaks){0};
+    e->counters.anomalies += over;
+}
+
+static void end_startup(struct engine_container *c, uint64_t now_ns)
+{
+    c->phase = PHASE_STEADY;
+    index_done(&c->pairs);
+    profile_start_done(c->profile, c->start, now_ns);
+}
+
+/* Start-up ends when nothing new comes any more, at the latest after startup_max_s. */
+static void follow_startup(struct engine *e, struct engine_container *c, uint64_t now_ns)
+{
+    if (c->phase != PHASE_STARTUP)
+        return;
+    for (uint32_t i = 0; i < c->bin.n_counts && c->pairs.n < STARTUP_PAIRS_MAX; i++) {
+        uint64_t pair = hash_mix(c->bin.counts[i].program, c->bin.counts[i].sysno);
+        if (index_get(&c->pairs, pair) != INDEX_NONE)
+            continue;
+        c->pair_ns = now_ns;
+        if (index_put(&c->pairs, pair, 1) < 0)
+            e->failed = true;
+    }
+    const struct profile_options *o = &e->options.profile;
+    if (now_ns >= c->start_ns + (uint64_t)(o->startup_max_s * 1e9) ||
+        now_ns >= c->pair_ns + (uint64_t)(o->startup_quiet_s * 1e9))
+        end_startup(c, now_ns);
+}
+
+/* A second of a container is over: frequencies, activity, scores. */
+static void close_second(struct engine *e, struct engine_container *c)
+{
+    uint64_t mono_ns = (c->second + 1) * NS_PER_S - 1;
+    struct profile_place at = place_of(e, c, mono_ns);
+    uint32_t active = 0;
+    for (uint32_t i = 0; i < c->bin.n_counts; i++) {
+        if (!syscall_is_wait(c->bin.counts[i].sysno))
+            active += c->bin.counts[i].calls;
+    }
+    c->bin.second = c->second;
+    c->bin.container = c->info.number;
+    profile_second(c->profile, &at, &c->bin, active, e->view.score);
+    if (profile_ready(c->profile, c->phase)) {
+        struct finding f = {.container = c, .now_ns = at.now_ns, .mono_ns = mono_ns};
+        judge(e, &f);
+        alert_stage(e, &f);
+    }
+    follow_startup(e, c, at.now_ns);
+    tell_scores(e, c);
+    c->bin.n_counts = 0;
+    c->second = 0;
+}
+
+static void add_count(struct engine *e, struct engine_container *c, const struct bin_count *x)
+{
+    struct bin *b = &c->bin;
+    uint32_t low = 0, high = b->n_counts;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        const struct bin_count *y = &b->counts[mid];
+        if (y->program < x->program || (y->program == x->program && y->sysno < x->sysno))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    struct bin_count *y = b->counts ? &b->counts[low] : NULL;
+    if (low < b->n_counts && y->program == x->program && y->sysno == x->sysno) {
+        y->latency_ns += x->latency_ns, y->latency_calls += x->latency_calls;
+        y->calls += x->calls, y->errors += x->errors;
+        return;
+    }
+    if (b->n_counts == BIN_COUNTS_MAX ||
+        !engine_room(e, (void **)&b->counts, b->n_counts, &c->bin_capacity, sizeof(*b->counts)))
+        return;
+    memmove(&b->counts[low + 1], &b->counts[low], (b->n_counts - low) * sizeof(*b->counts));
+    b->counts[low] = *x;
+    b->n_counts++;
+}
+
+static void take_bin(struct engine *e, const struct bin *b)
+{
+    e->counters.bins++;
+    struct engine_container *c = container_find(e, e->capture->capture, b->container);
+    if (!c || !c->profile)
+        return;
+    if (c->second && b->second > c->second)
+        close_second(e, c);
+    if (!c->second)
+        c->second = b->second;
+    c->bin.level = b->level;
+    for (uint32_t i = 0; i < b->n_counts; i++)
+        add_count(e, c, &b->counts[i]);
+}
+
+/* A container is over: what is open of it closes. */
+static void take_gone(struct engine *e, struct engine_container *c, uint64_t now_ns)
+{
+    if (c->second)
+        close_second(e, c);
+    if (c->phase == PHASE_STARTUP && c->profile)
+        end_startup(c, now_ns);
+    c->gone_ns = now_ns;
+}
+
+static void pass_time(struct engine *e, const struct block *b)
+{
+    for (uint32_t i = 0; i < e->n_containers; i++) {
+        struct engine_container *c = e->containers[i];
+        if (c->capture != b->capture || !c->profile)
+            continue;
+        if (c->second && b->until_ns >= (c->second + 1) * NS_PER_S)
+            close_second(e, c);
+        if (c->info.state == CONTAINER_GONE && !c->gone_ns)
+            take_gone(e, c, engine_time(e, b->until_ns));
+        else if (!c->second && c->phase == PHASE_STARTUP)
+            follow_startup(e, c, engine_time(e, b->until_ns));
+    }
+    for (uint32_t i = 0; i < b->n_processes; i++) {
+        if (b->processes[i].event != PROCESS_EXIT)
+            continue;
+        struct engine_process *p =
+            process_find(e, b->capture, b->processes[i].tgid, b->processes[i].start_ns);
+        if (p)
+            process_forget(p);
+    }
+    alert_stage_time(e);
+    containers_forget(e);
+    for (uint32_t i = 0; i < e->n_profiles; i++)
+        profile_tick(e->profiles[i], e->now_ns);
+}
+
+static void collect(struct engine *e, struct engine_output *ret)
+{
+    for (uint32_t i = 0; i < e->n_alerts; i++) {
+        struct alert_state *a = e->alerts[i];
+        if (!a->change || !engine_room(e, (void **)&e->out_alerts, e->n_out_alerts,
+                                       &e->out_alerts_capacity, sizeof(*e->out_alerts)))
+            continue;
+        e->out_alerts[e->n_out_alerts++] = (struct engine_alert){a->change - 1, &a->alert};
+        a->change = 0;
+    }
+    for (uint32_t i = 0; i < e->n_profiles; i++) {
+        uint64_t changes = profile_changes(e->profiles[i]);
+        if (changes == e->profile_told[i] ||
+            !engine_room(e, (void **)&e->out_profiles, e->n_out_profiles,
+                         &e->out_profiles_capacity, sizeof(*e->out_profiles)))
+            continue;
+        e->profile_told[i] = changes;
+        e->out_profiles[e->n_out_profiles++] = e->profiles[i];
+    }
+    *ret = (struct engine_output){
+        .alerts = e->out_alerts, .scores = e->out_scores, .keeps = e->out_keeps,
+        .profiles = e->out_profiles, .n_alerts = e->n_out_alerts, .n_scores = e->n_out_scores,
+        .n_keeps = e->n_out_keeps, .n_profiles = e->n_out_profiles};
+}
+
+int engine_block(struct engine *e, const struct block *b, struct engine_output *ret)
+{
+    clear_outputs(e);
+    e->block = b;
+    e->capture = capture_get(e, b);
+    e->capture->until_ns = engine_time(e, b->until_ns);
+    e->now_ns = MAX(e->now_ns, e->capture->until_ns);
+    e->counters.blocks++;
+    for (uint32_t i = 0; i < b->n_containers; i++) {
+        if (containers_take(e, &b->containers[i]) < 0)
+            e->failed = true;
+    }
+    for (uint32_t i = 0; i < b->n_texts; i++) {
+        if (texts_take(e, &b->texts[i]) < 0)
+            e->failed = true;
+    }
+    for (uint32_t i = 0; i < b->n_processes; i++)
+        take_process(e, &b->processes[i]);
+    for (uint32_t i = 0; i < b->n_windows; i++)
+        take_window(e, &b->windows[i]);
+    for (uint32_t i = 0; i < b->n_bins; i++)
+        take_bin(e, &b->bins[i]);
+    pass_time(e, b);
+    collect(e, ret);
+    return e->failed ? -ENOMEM : 0;
+}
