@@ -1,2 +1,301 @@
-/* Argument hashes and their texts. */
+/* Argument hashes, and the texts behind them: sent once per (container, hash). */
 #pragma once
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define TEXTS_MAX 8192 /* per container: past it words say that there is no text */
+#define PROT_WRITE_EXEC 6
+#define PROT_EXEC 4
+#define CLONE_NEW 0x7e020000 /* all CLONE_NEW* name spaces but time's, which clone() cannot ask for */
+#define MODE_EXEC 0111
+#define MODE_SET_ID 06000
+#define MOUNT_FLAGS 0x1f7f /* MS_RDONLY..MS_REMOUNT, MS_BIND, MS_MOVE: what a mount does */
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+
+/* Which call has which argument: enum argument_form << 8 | enum text_access. Set before loading. */
+const volatile u16 argument_of[ARGUMENT_CALLS];
+
+static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n)
+{
+    for (u32 i = 0; i < TEXT_BYTES / 8; i++) {
+        if (i >= n)
+            break;
+        h = (h ^ words[i]) * 0xff51afd7ed558ccdull;
+        h ^= h >> 32;
+    }
+    return h;
+}
+
+/* The hash of what r says. The bytes after length, up to a multiple of 8, must be zero. */
+static __always_inline u32 text_hash(const struct record_text *r)
+{
+    u64 h = control.seed[0] ^ ((u64)r->value << 32 | (u32)r->number << 16 | r->form << 8 | r->access);
+    h = (h ^ h >> 29) * 0x9e3779b97f4a7c15ull;
+    h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3);
+    h = (h ^ control.seed[1]) * 0xff51afd7ed558ccdull;
+    u32 hash = (u32)(h >> 32);
+    return hash ? hash : 1; /* 0 stands for none */
+}
+
+/* Zeroes what an earlier text left in the last word of this one. */
+static __always_inline void text_end(struct record_text *r, u32 length)
+{
+    u32 last = (length >> 3) & (TEXT_BYTES / 8 - 1), keep = length & 7;
+    if (length < TEXT_BYTES)
+        ((u64 *)r->bytes)[last] &= (1ull << keep * 8) - 1;
+    r->length = length;
+}
+
+static __always_inline bool text_read(struct record_text *r, const char *from, bool kernel)
+{
+    long n = kernel ? bpf_probe_read_kernel_str(r->bytes, TEXT_BYTES, from)
+                    : bpf_probe_read_user_str(r->bytes, TEXT_BYTES, from);
+    if (n <= 1 || n > TEXT_BYTES)
+        return false;
+    r->form = FORM_PATH;
+    r->truncated = n == TEXT_BYTES;
+    text_end(r, (u32)n - 1);
+    return true;
+}
+
+static __always_inline u32 class_of_v4(u32 a) /* host order */
+{
+    if (a >> 24 == 127)
+        return ADDRESS_LOOPBACK;
+    if (a == 0xa9fea9fe)
+        return ADDRESS_METADATA;
+    if (a >> 16 == 0xa9fe)
+        return ADDRESS_LINK_LOCAL;
+    if (a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 || a >> 22 == 0x191)
+        return ADDRESS_PRIVATE;
+    if (a >> 28 >= 14)
+        return ADDRESS_MULTICAST;
+    return a ? ADDRESS_PUBLIC : ADDRESS_ANY;
+}
+
+static __always_inline u32 class_of_v6(const u64 *half) /* as in memory */
+{
+    u64 high = __builtin_bswap64(half[0]), low = __builtin_bswap64(half[1]);
+    if (!high && low >> 32 == 0xffff)
+        return class_of_v4((u32)low);
+    if (!high)
+        return !low ? ADDRESS_ANY : low == 1 ? ADDRESS_LOOPBACK : ADDRESS_PUBLIC;
+    if (high == 0xfd000ec200000000ull && low == 0x254)
+        return ADDRESS_METADATA;
+    if (high >> 57 == 0x7e)
+        return ADDRESS_PRIVATE;
+    if (high >> 54 == 0x3fa)
+        return ADDRESS_LINK_LOCAL;
+    return high >> 56 == 0xff ? ADDRESS_MULTICAST : ADDRESS_PUBLIC;
+}
+
+struct address {
+    u16 family, port;
+    u32 v4;
+    u64 v6[2];
+};
+
+static __noinline bool address_read(struct record_text *r, const void *from, u64 length)
+{
+    struct address a = {0};
+    u32 n = length > sizeof(a) ? sizeof(a) : (u32)length;
+    barrier_value(n);
+    if (n < 2 || n > sizeof(a) || bpf_probe_read_user(&a, n, from))
+        return false;
+    u32 port = __builtin_bswap16(a.port);
+    if (port >= PORT_EPHEMERAL)
+        port = 0;
+    r->length = 0;
+    if (a.family == AF_INET) {
+        r->form = FORM_INET;
+        r->value = class_of_v4(__builtin_bswap32(a.v4)) << 16 | port;
+    } else if (a.family == AF_INET6) {
+        /* Behind family, port and flow label, which v4's address overlays. */
+        r->form = FORM_INET;
+        r->value = class_of_v6(a.v6) << 16 | port;
+    } else if (a.family == AF_UNIX) {
+        n = length > 110 ? 108 : (u32)length - 2;
+        barrier_value(n);
+        if (n > 108 || bpf_probe_read_user(r->bytes, n, from + 2))
+            n = 0;
+        r->form = FORM_UNIX;
+        if (n && r->bytes[0]) { /* a path ends at its NUL, however long the caller says it is */
+            long used = bpf_probe_read_kernel_str(r->bytes + 112, 112, r->bytes);
+            if (used > 1 && (u32)used - 1 < n)
+                n = used - 1;
+        }
+        text_end(r, n & 127);
+    } else {
+        r->form = FORM_FAMILY;
+        r->value = a.family;
+    }
+    return true;
+}
+
+static __always_inline bool flag_set(struct record_text *r, u32 value)
+{
+    r->form = FORM_FLAG;
+    r->value = value;
+    r->access = 0;
+    r->length = 0;
+    return value != 0;
+}
+
+static __always_inline u8 access_of_open(u64 flags)
+{
+    if (flags & O_CREAT)
+        return 3; /* create */
+    return flags & (O_ACCMODE | O_TRUNC) ? 2 : 1; /* write, read */
+}
+
+/* A mode worth a class of its own goes before the path. */
+static __always_inline bool mode_flag(struct record_text *r, u32 mode)
+{
+    u32 flag = mode & MODE_SET_ID ? MODE_SET_ID : mode & MODE_EXEC;
+    return flag && flag_set(r, flag == MODE_SET_ID ? MODE_SET_ID : MODE_EXEC);
+}
+
+static __always_inline bool address_of_message(struct record_text *r, const void *message)
+{
+    struct {
+        u64 name;
+        u32 length;
+    } head;
+    return !bpf_probe_read_user(&head, sizeof(head), message) && head.name &&
+           address_read(r, (void *)head.name, head.length);
+}
+
+static __always_inline u64 user_u64(const void *from)
+{
+    u64 v = 0;
+    bpf_probe_read_user(&v, sizeof(v), from);
+    return v;
+}
+
+static __noinline bool flag_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+{
+    switch (form) {
+    case ARGUMENT_PROT:
+        return regs->dx & PROT_EXEC && flag_set(r, regs->dx & PROT_WRITE_EXEC);
+    case ARGUMENT_CLONE:
+        return flag_set(r, regs->di & CLONE_NEW);
+    case ARGUMENT_CLONE3:
+        return flag_set(r, user_u64((void *)regs->di) & CLONE_NEW);
+    case ARGUMENT_SETNS:
+        return flag_set(r, regs->si & CLONE_NEW ? regs->si & CLONE_NEW : 1);
+    case ARGUMENT_PTRACE:
+        return flag_set(r, (u32)regs->di + 1);
+    case ARGUMENT_MOUNT:
+        return flag_set(r, (regs->r10 & MOUNT_FLAGS) + 1);
+    case ARGUMENT_SOCKET:
+        return flag_set(r, (regs->di & 0xff) << 16 | (regs->si & 0xf) << 8 | (regs->dx & 0xff));
+    case ARGUMENT_FCHMOD:
+        return mode_flag(r, regs->si);
+    }
+    return false;
+}
+
+/* Reads the argument of a call into r; false: it has none. */
+static __noinline bool argument_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+{
+    switch (form) {
+    case ARGUMENT_OPEN:
+        r->access = access_of_open(regs->si);
+        return text_read(r, (char *)regs->di, false);
+    case ARGUMENT_OPENAT:
+        r->access = access_of_open(regs->dx);
+        return text_read(r, (char *)regs->si, false);
+    case ARGUMENT_OPENAT2:
+        r->access = access_of_open(user_u64((void *)regs->dx));
+        return text_read(r, (char *)regs->si, false);
+    case ARGUMENT_PATH0:
+    case ARGUMENT_EXEC:
+        return text_read(r, (char *)regs->di, false);
+    case ARGUMENT_PATH1:
+    case ARGUMENT_EXECAT:
+        return text_read(r, (char *)regs->si, false);
+    case ARGUMENT_PATH2:
+        return text_read(r, (char *)regs->dx, false);
+    case ARGUMENT_PATH3:
+        return text_read(r, (char *)regs->r10, false);
+    case ARGUMENT_CHMOD:
+        return mode_flag(r, regs->si) || text_read(r, (char *)regs->di, false);
+    case ARGUMENT_FCHMODAT:
+        return mode_flag(r, regs->dx) || text_read(r, (char *)regs->si, false);
+    case ARGUMENT_ADDRESS:
+        return address_read(r, (void *)regs->si, (u32)regs->dx);
+    case ARGUMENT_SENDTO:
+        return regs->r8 && address_read(r, (void *)regs->r8, (u32)regs->r9);
+    case ARGUMENT_SENDMSG:
+        return address_of_message(r, (void *)regs->si);
+    default:
+        return flag_read(r, regs, form);
+    }
+}
+
+/* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. */
+static __noinline u64 text_deliver(struct record_text *r, u32 container)
+{
+    struct dictionary_key key = {container, text_hash(r)};
+    u64 word = (u64)(WORD_HAS_ARGUMENT | (r->truncated ? WORD_TRUNCATED : 0)) << 32 | key.hash;
+    u32 epoch = control.epoch, *sent = bpf_map_lookup_elem(&dictionary, &key);
+    if (sent && *sent == epoch)
+        return word;
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &container);
+    if (!sent && e && e->texts >= TEXTS_MAX) {
+        __sync_fetch_and_add(&control.refused_texts, 1);
+        return word | (u64)WORD_NO_TEXT << 32;
+    }
+    r->type = RECORD_TEXT;
+    r->container = container;
+    r->hash = key.hash;
+    u64 size = sizeof(*r) - TEXT_BYTES + r->length;
+    barrier_value(size);
+    if (size > sizeof(*r))
+        return word;
+    /* The text first, then the dictionary: else a word could stand for a text that nobody has. */
+    if (record_send(r, size))
+        return word | (u64)WORD_NO_TEXT << 32;
+    long error = bpf_map_update_elem(&dictionary, &key, &epoch, BPF_ANY);
+    barrier_value(error);
+    if (error)
+        return word;
+    if (e) {
+        if (!sent)
+            __sync_fetch_and_add(&e->texts, 1);
+    }
+    return word;
+}
+
+/* The argument of a call of `container`: word flags << 32 | hash, or 0. */
+static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return 0;
+    struct record_text *r = &buffer->text;
+    r->value = r->truncated = r->pad = 0;
+    r->number = 0;
+    r->access = kind;
+    if (!argument_read(r, regs, kind >> 8))
+        return 0;
+    if (r->form == FORM_FLAG)
+        r->number = nr;
+    return text_deliver(r, container);
+}
+
+/* The path of an exec that has just succeeded: its registers are gone. */
+static __noinline u64 argument_of_exec(const char *path, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return 0;
+    struct record_text *r = &buffer->text;
+    r->value = r->truncated = r->pad = 0;
+    r->number = 0;
+    r->access = 4; /* exec */
+    return text_read(r, path, true) ? text_deliver(r, container) : 0;
+}

@@ -123,6 +123,20 @@ static __noinline int agent_check(struct pt_regs *regs, struct task_struct *t)
     return 1;
 }
 
+/* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
+static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t, const struct pt_regs *regs,
+                                       u32 sysno, u64 ret)
+{
+    u32 kind = argument_of[sysno & (ARGUMENT_CALLS - 1)], form = kind >> 8;
+    if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
+        struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
+        return s ? s->exec : 0;
+    }
+    if ((form == ARGUMENT_CLONE3 || form == ARGUMENT_CLONE) && ret == 0)
+        return 0; /* the child comes out of its parent's call: its arguments may be gone by then */
+    return argument_word(regs, sysno, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
 {
@@ -141,20 +155,22 @@ int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
     }
     u64 class = ret_class_of(ret);
     u32 sysno = sysno_of(t, regs->orig_ax, &class), mode = r->wanted;
-    if (mode == MODE_WANTED) {
-        call_write(m, fresh, sysno, class, 0, 0, 0, 0);
+    u64 argument = 0, stamp = 0, latency = 0;
+    if (mode & MODE_ARGUMENTS && sysno < ARGUMENT_CALLS && argument_of[sysno])
+        argument = argument_of_call(r, t, regs, sysno, class);
+    if (!(mode & ~(MODE_WANTED | MODE_ARGUMENTS)) && !fresh) {
+        call_write(m, false, sysno, class, argument >> 32, (u32)argument, 0, 0);
         return 0;
     }
     if (fresh && control.self_nonce && agent_check(regs, t))
         return 0;
     if (mode & MODE_BINS)
         return call_bin(r, sysno, class);
-    u64 stamp = 0, latency = 0;
     if (mode & MODE_STAMP)
         stamp = AUX(AUX_STAMP, bpf_ktime_get_ns());
     if (mode & MODE_LATENCY)
         latency = latency_word(t);
-    call_write(m, fresh, sysno, class, 0, 0, stamp, latency);
+    call_write(m, fresh, sysno, class, argument >> 32, (u32)argument, stamp, latency);
     return 0;
 }
 
@@ -240,7 +256,7 @@ int BPF_PROG(vigia_fork, struct task_struct *parent, struct task_struct *child)
     if (!c)
         return 0;
     *c = *s;
-    c->exec_hash = 0;
+    c->exec = 0;
     u32 decision = decision_of(c->container);
     if (child->pid != child->tgid || !decision_wanted(decision))
         return 0;
@@ -270,5 +286,8 @@ int BPF_PROG(vigia_exec, struct task_struct *t, int old_pid, struct linux_binprm
     u32 decision = decision_of(s->container);
     if (decision_wanted(decision))
         program_send(t, s, decision == DECISION_HOST ? 0 : s->container, PROGRAM_EXEC, old_pid);
+    if (decision_wanted(decision) && control.arguments && !control.level)
+        s->exec = argument_of_exec(BPF_CORE_READ(bprm, filename),
+                                   decision == DECISION_HOST ? 0 : s->container);
     return 0;
 }

@@ -149,6 +149,33 @@ enum record_type {
     RECORD_CGROUP_GONE,
 };
 
+#define ARGUMENT_CALLS 512
+enum argument_form { /* where a call has the argument that is worth hashing */
+    ARGUMENT_NONE,
+    ARGUMENT_OPEN,
+    ARGUMENT_OPENAT,
+    ARGUMENT_OPENAT2,
+    ARGUMENT_PATH0, /* a path in the first argument, ... */
+    ARGUMENT_PATH1,
+    ARGUMENT_PATH2,
+    ARGUMENT_PATH3,
+    ARGUMENT_EXEC,  /* path: first; exec_at: second; after a success as the exec said */
+    ARGUMENT_EXECAT,
+    ARGUMENT_CHMOD,
+    ARGUMENT_FCHMODAT,
+    ARGUMENT_FCHMOD,
+    ARGUMENT_ADDRESS, /* second and third */
+    ARGUMENT_SENDTO,
+    ARGUMENT_SENDMSG,
+    ARGUMENT_PROT, /* flags */
+    ARGUMENT_CLONE,
+    ARGUMENT_CLONE3,
+    ARGUMENT_SETNS,
+    ARGUMENT_PTRACE,
+    ARGUMENT_MOUNT,
+    ARGUMENT_SOCKET,
+};
+
 enum text_form { /* how the bytes of a text record are to be read */
     FORM_PATH,   /* path as given; relative ones begin without '/' */
     FORM_UNIX,   /* socket path; first byte NUL: abstract */

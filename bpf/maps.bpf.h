@@ -41,8 +41,7 @@ struct task_state {
     u32 container; /* the first it was in; CONTAINER_UNKNOWN: none */
     u32 program, parent_program;
     u32 sent_epoch; /* epoch in which the program's record was sent */
-    u32 exec_hash;  /* argument of the exec that is about to exit; 0 none */
-    u32 exec_flags;
+    u64 exec;       /* argument of the exec that is about to exit, as argument_word(); 0 none */
 };
 
 struct {

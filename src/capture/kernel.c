@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "bpf/vigia.skel.h"
+#include "capture/arguments.h"
 #include "capture/pins.h"
 
 #define RING_BYTES_DEFAULT (2u << 20)
@@ -114,6 +115,7 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
     bpf_map__set_inner_map_fd(k->skeleton->maps.rings, model);
     bpf_map__set_max_entries(k->skeleton->maps.rings, k->cpus);
     *(uint64_t *)&k->skeleton->rodata->ring_words = k->ring_words;
+    arguments_fill((uint16_t *)k->skeleton->rodata->argument_of);
     control_init(&k->skeleton->bss->control, o);
     if (getrandom(k->skeleton->bss->control.seed, sizeof(k->skeleton->bss->control.seed), 0) < 0)
         return -errno;

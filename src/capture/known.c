@@ -69,12 +69,12 @@ static int text_tell(struct known *k, uint32_t container, enum text_kind kind, u
     return t->text ? 0 : -ENOMEM;
 }
 
-int known_text(struct known *k, const struct record_text *r)
+int known_text(struct known *k, const struct record_text *r, uint32_t container)
 {
     char text[TEXT_MAX + 1];
     uint64_t id;
     enum text_kind kind = text_normalise(r, text);
-    int error = text_tell(k, r->container, kind, r->access, text, &id);
+    int error = text_tell(k, container, kind, r->access, text, &id);
     if (error)
         return error;
     if (table_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))

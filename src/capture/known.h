@@ -15,7 +15,7 @@ struct known_process {
 };
 
 struct known {
-    struct table dictionary; /* container << 32 | hash -> text id */
+    struct table dictionary; /* the kernel's container << 32 | hash -> text id */
     struct table programs;   /* exec number -> text id of the program key */
     struct table sent;       /* hash of (container, text id) -> tick in which a block told it */
     struct table tgids;      /* tgid -> index + 1 of the newest process */
@@ -30,7 +30,7 @@ void known_init(struct known *k);
 void known_done(struct known *k);
 
 /* One record each; -ENOMEM. container: as user space numbers it. */
-int known_text(struct known *k, const struct record_text *r);
+int known_text(struct known *k, const struct record_text *r, uint32_t container);
 int known_program(struct known *k, const struct record_program *r, uint32_t container);
 int known_fork(struct known *k, const struct record_process *r, uint32_t container);
 int known_exit(struct known *k, const struct record_process *r, uint32_t container);

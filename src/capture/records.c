@@ -34,9 +34,10 @@ static int record_process(const struct record_program *r, struct known *known, s
 static int record_read(const void *data, struct known *known, struct decide *decide)
 {
     const struct record_text *text = data;
+    uint32_t container = text->container;
     switch (text->type) {
     case RECORD_TEXT:
-        return known_text(known, text);
+        return decide_wanted(decide, &container) ? known_text(known, text, container) : 0;
     case RECORD_CGROUP:
         decide_new(decide, data);
         return 0;

@@ -8,5 +8,5 @@
 enum text_kind text_normalise(const struct record_text *r, char ret[TEXT_MAX + 1]);
 /* '//' and '/./' collapse; a relative path gets "relative:" before it. */
 void text_path(const char *path, size_t length, char ret[TEXT_MAX + 1]);
-/* Flags that are worth a class of their own, in words: "mmap PROT_EXEC". flag.c */
+/* Flags that are worth a class of their own, in words: "mmap PROT_EXEC" (flag.c). */
 void text_flag(uint32_t number, uint32_t value, char ret[TEXT_MAX + 1]);

@@ -1,0 +1,8 @@
+/* Which calls have an argument that is hashed: enum argument_form << 8 | enum text_access by number. */
+#pragma once
+
+#include <stdint.h>
+
+#include "bpf/event.h"
+
+void arguments_fill(uint16_t ret[ARGUMENT_CALLS]);
