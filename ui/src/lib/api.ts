@@ -6,6 +6,7 @@ export interface ApiErrorBody {
 
 export interface Session {
     name: string;
+    role?: 'viewer' | 'analyst' | 'admin';
     must_change: boolean;
     csrf: string;
 }
@@ -98,7 +99,12 @@ export interface Alert extends Omit<AlertSummary, 'container'> {
     latency_s: number | null;
     container: AlertContainer;
     why: string[];
-    channels: { channel: Channel; peak: number; threshold: number; share: number }[];
+    channels: {
+        channel: Channel;
+        peak: number;
+        threshold: number | null; // null or 0: not in force
+        share: number;
+    }[];
     detectors: { name: string; share: number }[];
     processes: AlertProcess[];
     sequences: AlertSequence[];
@@ -230,6 +236,7 @@ export interface OverviewWorkload {
 }
 
 export interface Overview {
+    now?: number;
     live: Live | null;
     alerts: { new: number; acknowledged: number; today: number };
     latest: AlertSummary[];
@@ -302,17 +309,18 @@ export interface ContainerDetail extends Container {
 
 export interface Coverage {
     watched: (Container & { ready_in_s: number | null })[];
-    unwatched: { name: string; id: string; reason: string }[];
+    unwatched: { key?: string; name: string; id: string; reason: string }[];
     blind: Blind[];
     level: Live['level'];
     capture: { probe: string };
-    limits: { what: string; used: number; max: number; refused: number }[];
+    limits: { what: string; used: number | null; max: number | null; refused: number }[];
 }
 
 export interface AuditEntry {
     time: number;
     who: string;
     action: string;
-    note?: string;
-    [more: string]: unknown;
+    address?: string;
+    target?: string;
+    detail?: string;
 }

@@ -19,6 +19,11 @@ class SessionState {
         });
     }
 
+    /** Viewers only look; the server refuses them anything else. */
+    get mayAct(): boolean {
+        return this.user?.role !== 'viewer';
+    }
+
     private accept(s: Session): void {
         this.user = s;
         setCsrf(s.csrf);
