@@ -78,7 +78,10 @@ export function lines(
             splitNumber: 3,
             // The threshold must be on the picture even while everything stays far below it.
             max: (v: { max: number }) =>
-                more.threshold ? Math.max(v.max, more.threshold * 1.15) : Math.max(v.max, 1),
+                Math.max(
+                    Number.isFinite(v.max) ? v.max : 0,
+                    more.threshold ? more.threshold * 1.15 : 1,
+                ),
             axisLabel: {
                 color: p.muted,
                 fontSize: 11,

@@ -70,7 +70,7 @@ export function span(s: Maybe): string {
 
 export function ago(time: number, now: number): string {
     const s = now - time;
-    if (s < 0) return s > -3 ? 'just now' : `in ${span(-s)}`;
+    if (s < -60) return `in ${span(-s)}`; // less is two clocks that differ
     if (s < 3) return 'just now';
     if (s < 60) return `${Math.floor(s)} s ago`;
     if (s < 3600) return `${Math.floor(s / 60)} min ago`;
