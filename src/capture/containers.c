@@ -354,6 +354,8 @@ int containers_select(struct containers *c, const struct container_selector *sel
 
 int containers_restore(struct containers *c, const struct container *known, uint32_t n)
 {
+    if (!n)
+        return 0;
     struct container *more = reallocarray(c->known, c->n_known + n, sizeof(*more));
     if (!more)
         return -ENOMEM;

@@ -9,11 +9,13 @@
 
 extern const struct command command_config;
 extern const struct command command_demo;
+extern const struct command command_doctor;
 extern const struct command command_eval;
 
 const struct command *const command_table[] = {
     &command_config,
     &command_demo,
+    &command_doctor,
     &command_eval,
     NULL,
 };
