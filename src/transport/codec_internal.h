@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "event/block.h"
-#include "transport/dict.h"
+#include "base/dict.h"
 
 /* One description of a row or column serves both directions: with out set the fields are written,
  * with in set they are read. Errors stick to the buffer or the reader. */

@@ -1,4 +1,4 @@
-#include "transport/dict.h"
+#include "base/dict.h"
 
 #include <errno.h>
 #include <stdlib.h>
