@@ -86,19 +86,23 @@ static const struct argp argp = {
     "DIR",
     "Measure the whole-trace detectors on ADFA-LD."
     "\v"
-    "DIR holds Training_Data_Master, Validation_Data_Master and Attack_Data_Master.\n\n"
+    "DIR holds Training_Data_Master, Validation_Data_Master and\n"
+    "Attack_Data_Master.\n\n"
     "Protocols:\n"
     "  strict  learn the training traces, test all others\n"
     "  half    learn every second normal validation trace as well\n"
-    "  stream  all others in a fixed random order; each is scored, then learnt unless it\n"
-    "          alarmed; figures of the second half\n\n"
+    "  stream  all others in turn, attacks spread among them; each is scored,\n"
+    "          then learnt unless it alarmed rightly; figures of the second half\n\n"
     "Figures:\n"
-    "  AUC      chance that an attack scores above a normal trace; 'dedup' counts copies once\n"
-    "  at x %   attacks found with the threshold at which x % of the tested normal traces alarm\n"
-    "  asked x  attacks found / false alarms got when x % were asked for, with thresholds from\n"
-    "           held-out training traces alone: what one gets in use\n\n"
-    "Detectors: stide, ngram, ngram-ungated, adaptive, jaccard.\n\n"
-    "Example: vigia eval adfa-ld --detector adaptive --detector jaccard /data/adfa-ld",
+    "  AUC      chance that an attack scores above a normal trace; 'dedup'\n"
+    "           counts copies once\n"
+    "  at x %   attacks found with the threshold at which x % of the tested\n"
+    "           normal traces alarm\n"
+    "  asked x  attacks found / false alarms got when x % were asked for, with\n"
+    "           thresholds from held-out training traces: what one gets in use\n\n"
+    "Detectors: stide, ngram, ngram-ungated, adaptive, jaccard. Without\n"
+    "--detector the row 'combined' is of adaptive and jaccard.\n\n"
+    "Example: vigia eval adfa-ld -D adaptive -D jaccard /data/adfa-ld",
     children,
     NULL,
     NULL};

@@ -348,7 +348,8 @@ static int stream_init(struct run *r, const struct trace_detector *const *d, siz
     return err ? err : stream_recalibrate(s);
 }
 
-/* Scores one trace, and learns it unless it alarms. */
+/* Scores one trace, and learns it unless it alarms rightly: false alarms are learnt by the
+ * operator's verdict, and so are the attacks that nobody saw. */
 static int stream_step(struct run *r, struct stream *s, size_t i, double *ret_score, double *ret_p)
 {
     struct symbols x = symbols_of(&r->t->trace[i]);
@@ -362,14 +363,15 @@ static int stream_step(struct run *r, struct stream *s, size_t i, double *ret_sc
     *ret_score = s->n == 1 ? score[0] : sum;
     *ret_p = calibration_p(&s->c[s->n], sum);
     bool alarm = *ret_p <= s->alpha, attack = r->t->trace[i].set == TRACE_ATTACK;
-    if (!(alarm && attack)) /* the operator confirms false alarms; a true one is none */
+    if (!(alarm && attack)) /* only false alarms count as errors */
         s->alpha = MAX(1e-4, s->alpha + STREAM_STEP * (STREAM_ASKED - alarm));
     *ret_p = alarm ? 0 : 1; /* the decision is what counts, at the alpha of the moment */
-    for (size_t d = 0; d < s->n && !alarm && err == 0; d++) {
+    bool learn = !(alarm && attack);
+    for (size_t d = 0; d < s->n && learn && err == 0; d++) {
         s->recent[d][s->n_recent] = score[d];
         err = s->m[d].detector->learn(s->m[d].model, &x);
     }
-    s->n_recent += !alarm;
+    s->n_recent += learn;
     return err;
 }
 
@@ -398,29 +400,50 @@ static int stream_row(struct run *r, const struct trace_detector *const *d, size
 }
 
 struct place {
-    uint64_t key;
+    double time;
+    uint64_t run;
     size_t at;
 };
 
-static int place_compare(const void *a, const void *b)
+static int by_run(const void *a, const void *b)
 {
-    uint64_t x = ((const struct place *)a)->key, y = ((const struct place *)b)->key;
-    return (x > y) - (x < y);
+    const struct place *x = a, *y = b;
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
 }
 
-/* A fixed random order of the tested traces. */
+static int by_time(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->time != y->time)
+        return x->time < y->time ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+/* The normal traces as they are numbered, and evenly among them the attacks: the traces of one run
+ * one after the other, the runs in a fixed random order. */
 static int stream_order(const struct run *r, size_t *ret, size_t *ret_n)
 {
     CLEANUP(freep) struct place *place = malloc((r->t->n + 1) * sizeof(*place));
     size_t n = 0;
     if (!place)
         return -ENOMEM;
-    for (size_t i = 0; i < r->t->n; i++) {
-        if (r->use[i] == USE_TEST)
-            place[n++] =
-                (struct place){hash_mix(STREAM_ORDER, hash_string(r->t->trace[i].name)), i};
+    for (uint8_t set = TRACE_NORMAL; set <= TRACE_ATTACK; set++) {
+        size_t from = n;
+        for (size_t i = 0; i < r->t->n; i++) {
+            const struct trace *t = &r->t->trace[i];
+            const char *slash = strchr(t->name, '/');
+            size_t folder = slash ? (size_t)(slash - t->name) : 0;
+            if (r->use[i] == USE_TEST && t->set == set)
+                place[n++] = (struct place){
+                    .run = hash_mix(STREAM_ORDER, hash_bytes(t->name, folder)), .at = i};
+        }
+        qsort(place + from, n - from, sizeof(*place), by_run);
+        for (size_t i = from; i < n; i++)
+            place[i].time = ((double)(i - from) + .5) / (double)(n - from);
     }
-    qsort(place, n, sizeof(*place), place_compare);
+    qsort(place, n, sizeof(*place), by_time);
     for (size_t i = 0; i < n; i++)
         ret[i] = place[i].at;
     *ret_n = n;

@@ -10,7 +10,7 @@
 enum protocol {
     PROTOCOL_STRICT, /* train on the training traces, test on all others */
     PROTOCOL_HALF,   /* train on half of the normal validation traces as well */
-    PROTOCOL_STREAM, /* learn online from what did not alarm; figures of the second half */
+    PROTOCOL_STREAM, /* learn online all but true alarms; figures of the second half */
 };
 const char *protocol_name(enum protocol p);
 /* -ENOENT for an unknown name. */
