@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "detect/p_value.h"
-#include "detect/table.h"
+#include "detect/tally.h"
 
 const double evaluate_rates[EVALUATE_RATES] = {.01, .05, .10};
 static const char *const protocol_names[] = {"strict", "half", "stream"};
@@ -81,16 +81,16 @@ static int select_scores(const struct traces *t, const double *score, bool attac
                          bool dedup, double *ret, size_t *ret_n)
 {
     size_t n = 0;
-    CLEANUP(table_done) struct table seen = {0};
-    int err = table_init(&seen, (size_t)1 << 24);
+    CLEANUP(tally_done) struct tally seen = {0};
+    int err = tally_init(&seen, (size_t)1 << 24);
     for (size_t i = 0; i < t->n && err == 0; i++) {
         const struct trace *x = &t->trace[i];
         if (isnan(score[i]) || (x->set == TRACE_ATTACK) != attack ||
             (class >= 0 && x->class != class))
             continue;
-        if (dedup && table_get(&seen, x->content))
+        if (dedup && tally_get(&seen, x->content))
             continue;
-        err = table_add(&seen, x->content, 1);
+        err = tally_add(&seen, x->content, 1);
         ret[n++] = score[i];
     }
     *ret_n = n;

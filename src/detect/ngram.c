@@ -18,7 +18,7 @@ int ngram_init(struct ngram *m, unsigned order, double alphabet, size_t nodes_ma
     m->n_max = MIN(nodes_max, (size_t)1 << 30);
     m->nodes = calloc(m->capacity, sizeof(*m->nodes));
     m->index = calloc(m->slots, sizeof(*m->index));
-    int err = m->nodes && m->index ? table_init(&m->roots, nodes_max) : -ENOMEM;
+    int err = m->nodes && m->index ? tally_init(&m->roots, nodes_max) : -ENOMEM;
     if (err < 0)
         ngram_done(m);
     return err;
@@ -28,7 +28,7 @@ void ngram_done(struct ngram *m)
 {
     free(m->nodes);
     free(m->index);
-    table_done(&m->roots);
+    tally_done(&m->roots);
     *m = (struct ngram){0};
 }
 
@@ -100,12 +100,12 @@ static int trie_add(struct ngram *m, uint32_t parent, uint16_t symbol, uint32_t 
 
 static int trie_root(struct ngram *m, uint64_t program, uint32_t *ret)
 {
-    uint32_t node = table_get(&m->roots, program);
+    uint32_t node = tally_get(&m->roots, program);
     if (!node) {
         int err = trie_add(m, 0, 0, &node);
         if (err < 0)
             return err;
-        err = table_add(&m->roots, program, node);
+        err = tally_add(&m->roots, program, node);
         if (err < 0) {
             m->n--;
             return err;
@@ -225,7 +225,7 @@ void ngram_surprises(const struct ngram *m, const struct symbols *s, struct gate
                      double *ret_surprise, struct ngram_place *ret_place)
 {
     struct ngram_place place;
-    struct walk w = {.node = {table_get(&m->roots, s->program)}};
+    struct walk w = {.node = {tally_get(&m->roots, s->program)}};
     for (unsigned i = 0; s->begins && i < m->order; i++)
         walk_step(m, &w, SYMBOL_BEGIN);
     for (size_t i = 0; i < s->n; i++) {
@@ -287,7 +287,7 @@ int ngram_surprises_adaptive(const struct ngram *m, const struct symbols *s, uin
 {
     CLEANUP(ngram_donep) struct ngram own = {0};
     int err = ngram_init(&own, m->order, 1 / m->uniform, s->n * (m->order + 2) + 64);
-    struct walk w = {.node = {table_get(&m->roots, s->program)}}, own_w = {0};
+    struct walk w = {.node = {tally_get(&m->roots, s->program)}}, own_w = {0};
     if (err == 0)
         err = trie_root(&own, s->program, &own_w.node[0]);
     for (unsigned i = 0; s->begins && i < m->order && err == 0; i++) {
@@ -373,7 +373,7 @@ void ngram_save(const struct ngram *m, struct buf *ret)
     buf_varint(ret, n);
     for (size_t i = 0; i < n; i++) {
         buf_u64(ret, programs[i]);
-        save_node(m, table_get(&m->roots, programs[i]), ret);
+        save_node(m, tally_get(&m->roots, programs[i]), ret);
     }
 }
 
@@ -405,7 +405,7 @@ int ngram_load(struct ngram *m, struct reader *r)
     uint64_t n = reader_varint(r);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t program = reader_u64(r);
-        if (r->error || table_get(&m->roots, program))
+        if (r->error || tally_get(&m->roots, program))
             return -EBADMSG;
         uint32_t root;
         int err = trie_root(m, program, &root);

@@ -13,7 +13,7 @@
 
 #include "detect/gate.h"
 #include "detect/symbols.h"
-#include "detect/table.h"
+#include "detect/tally.h"
 
 #define NGRAM_ORDER 8 /* K of the detector "ngram" */
 #define NGRAM_ORDER_MAX 15
@@ -35,7 +35,7 @@ struct ngram {
     struct ngram_node *nodes; /* [capacity], the first n in use; node 0 is none */
     uint32_t *index;          /* [slots] open addressing by (parent, symbol); 0 free */
     size_t n, n_max, capacity, slots;
-    struct table roots; /* program -> node of its empty string */
+    struct tally roots; /* program -> node of its empty string */
 };
 
 int ngram_init(struct ngram *m, unsigned order, double alphabet, size_t nodes_max);

@@ -8,14 +8,14 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "detect/detector.h"
-#include "detect/table.h"
+#include "detect/tally.h"
 
 #define NOVELTY_KEYS_MAX (1u << 20)
 #define NOVELTY_PROGRAMS_MAX (1u << 16)
 
 struct novelty {
-    struct table programs; /* program -> calls learnt of it (saturating) */
-    struct table seen;     /* key of (kind, ...) -> times */
+    struct tally programs; /* program -> calls learnt of it (saturating) */
+    struct tally seen;     /* key of (kind, ...) -> times */
 };
 
 static uint64_t key_program(uint64_t program)
@@ -59,8 +59,8 @@ static uint64_t argument_class(const struct sample *s, unsigned i)
 static void destroy(void *model)
 {
     struct novelty *m = model;
-    table_done(&m->programs);
-    table_done(&m->seen);
+    tally_done(&m->programs);
+    tally_done(&m->seen);
     free(m);
 }
 
@@ -72,9 +72,9 @@ static int create(void **ret)
     struct novelty *m = model;
     if (!m)
         return -ENOMEM;
-    int err = table_init(&m->programs, NOVELTY_PROGRAMS_MAX);
+    int err = tally_init(&m->programs, NOVELTY_PROGRAMS_MAX);
     if (err == 0)
-        err = table_init(&m->seen, NOVELTY_KEYS_MAX);
+        err = tally_init(&m->seen, NOVELTY_KEYS_MAX);
     if (err < 0)
         return err;
     *ret = TAKE(model);
@@ -90,16 +90,16 @@ static int learn_window(struct novelty *m, const struct sample *s, uint32_t weig
 {
     const struct window *w = s->window;
     uint64_t calls = MIN((uint64_t)w->n_calls * weight, UINT32_MAX);
-    int err = table_add(&m->programs, w->program, (uint32_t)calls);
-    keep_first(&err, table_add(&m->seen, key_program(w->program), weight));
+    int err = tally_add(&m->programs, w->program, (uint32_t)calls);
+    keep_first(&err, tally_add(&m->seen, key_program(w->program), weight));
     for (unsigned i = 0; i < w->n_calls; i++) {
-        keep_first(&err, table_add(&m->seen, key_pair(w->program, w->sysno[i]), weight));
+        keep_first(&err, tally_add(&m->seen, key_pair(w->program, w->sysno[i]), weight));
         if (errno_counts(w->ret[i]))
             keep_first(&err,
-                       table_add(&m->seen, key_errno(w->program, w->sysno[i], w->ret[i]), weight));
+                       tally_add(&m->seen, key_errno(w->program, w->sysno[i], w->ret[i]), weight));
         uint64_t class = argument_class(s, i);
         if (class)
-            keep_first(&err, table_add(&m->seen, key_argument(w->program, class), weight));
+            keep_first(&err, tally_add(&m->seen, key_argument(w->program, class), weight));
     }
     return err;
 }
@@ -112,8 +112,8 @@ static int learn(void *model, const struct sample *s, uint32_t weight)
     if (s->kind != SAMPLE_EXEC)
         return 0;
     const struct process *p = s->exec;
-    int err = table_add(&m->seen, key_program(p->program), weight);
-    keep_first(&err, table_add(&m->seen, key_edge(p->parent_program, p->program), weight));
+    int err = tally_add(&m->seen, key_program(p->program), weight);
+    keep_first(&err, tally_add(&m->seen, key_edge(p->parent_program, p->program), weight));
     return err;
 }
 
@@ -137,7 +137,7 @@ static void score_call(const struct novelty *m, const struct sample *s, unsigned
     struct evidence e = {
         .program = w->program, .first = (int8_t)i, .last = (int8_t)i, .sysno = w->sysno[i]};
     uint64_t class = argument_class(s, i);
-    if (class && !table_get(&m->seen, e.key = key_argument(w->program, class))) {
+    if (class && !tally_get(&m->seen, e.key = key_argument(w->program, class))) {
         e.kind = EVIDENCE_ARGUMENT;
         e.detail = class;
         add_item(ret, e);
@@ -146,11 +146,11 @@ static void score_call(const struct novelty *m, const struct sample *s, unsigned
     /* All pairs of a program never seen are new, and an error of a new pair is: said already. */
     if (!known)
         return;
-    if (!table_get(&m->seen, e.key = key_pair(w->program, w->sysno[i]))) {
+    if (!tally_get(&m->seen, e.key = key_pair(w->program, w->sysno[i]))) {
         e.kind = EVIDENCE_PAIR;
         add_item(ret, e);
     } else if (errno_counts(w->ret[i]) &&
-               !table_get(&m->seen, e.key = key_errno(w->program, w->sysno[i], w->ret[i]))) {
+               !tally_get(&m->seen, e.key = key_errno(w->program, w->sysno[i], w->ret[i]))) {
         e.kind = EVIDENCE_ERRNO;
         e.error = w->ret[i];
         add_item(ret, e);
@@ -166,7 +166,7 @@ static void score(const void *model, const struct sample *s, struct score *ret)
     struct evidence e = {.kind = EVIDENCE_PROGRAM};
     e.program = s->kind == SAMPLE_WINDOW ? s->window->program : s->exec->program;
     e.key = key_program(e.program);
-    bool known = table_get(&m->seen, e.key);
+    bool known = tally_get(&m->seen, e.key);
     if (!known)
         add_item(ret, e);
     if (s->kind == SAMPLE_WINDOW) {
@@ -177,20 +177,20 @@ static void score(const void *model, const struct sample *s, struct score *ret)
     e.kind = EVIDENCE_EDGE;
     e.detail = s->exec->parent_program;
     e.key = key_edge(e.detail, e.program);
-    if (!table_get(&m->seen, e.key))
+    if (!tally_get(&m->seen, e.key))
         add_item(ret, e);
 }
 
 uint64_t novelty_program_calls(const void *model, uint64_t program)
 {
-    return table_get(&((const struct novelty *)model)->programs, program);
+    return tally_get(&((const struct novelty *)model)->programs, program);
 }
 
 static void save(const void *model, struct buf *ret)
 {
     const struct novelty *m = model;
-    table_save(&m->programs, ret);
-    table_save(&m->seen, ret);
+    tally_save(&m->programs, ret);
+    tally_save(&m->seen, ret);
 }
 
 static int load(const void *data, size_t size, void **ret)
@@ -202,9 +202,9 @@ static int load(const void *data, size_t size, void **ret)
     struct novelty *m = model;
     struct reader r;
     reader_init(&r, data, size);
-    err = table_load(&m->programs, &r);
+    err = tally_load(&m->programs, &r);
     if (err == 0)
-        err = table_load(&m->seen, &r);
+        err = tally_load(&m->seen, &r);
     if (err < 0)
         return err;
     if (reader_left(&r))
@@ -217,8 +217,8 @@ static int merge(void *model, const void *other)
 {
     struct novelty *m = model;
     const struct novelty *o = other;
-    int err = table_merge(&m->programs, &o->programs);
-    keep_first(&err, table_merge(&m->seen, &o->seen));
+    int err = tally_merge(&m->programs, &o->programs);
+    keep_first(&err, tally_merge(&m->seen, &o->seen));
     return err;
 }
 

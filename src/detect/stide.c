@@ -44,12 +44,12 @@ int stide_init(struct stide *m, unsigned n, size_t keys_max)
     if (n < 1 || n > STIDE_N_MAX)
         return -EINVAL;
     m->n = n;
-    return table_init(&m->ngrams, keys_max);
+    return tally_init(&m->ngrams, keys_max);
 }
 
 void stide_done(struct stide *m)
 {
-    table_done(&m->ngrams);
+    tally_done(&m->ngrams);
 }
 
 int stide_learn(struct stide *m, const struct symbols *s, uint32_t weight)
@@ -58,7 +58,7 @@ int stide_learn(struct stide *m, const struct symbols *s, uint32_t weight)
     struct roll r = roll_start(m->n, s->program);
     for (size_t i = roll_skip(&r, s, m->n); i < s->n; i++) {
         roll_push(&r, s->symbol[i]);
-        int err = table_add(&m->ngrams, roll_key(&r), weight);
+        int err = tally_add(&m->ngrams, roll_key(&r), weight);
         first = first ? first : err;
     }
     return first;
@@ -72,7 +72,7 @@ size_t stide_misses(const struct stide *m, const struct symbols *s, uint32_t *re
     for (size_t i = roll_skip(&r, s, m->n); i < s->n; i++) {
         roll_push(&r, s->symbol[i]);
         uint64_t key = roll_key(&r);
-        if (table_get(&m->ngrams, key))
+        if (tally_get(&m->ngrams, key))
             continue;
         if (ret_at)
             ret_at[misses] = (uint32_t)i;
@@ -142,7 +142,7 @@ static void save(const void *model, struct buf *ret)
 {
     const struct stide *m = model;
     buf_u8(ret, (uint8_t)m->n);
-    table_save(&m->ngrams, ret);
+    tally_save(&m->ngrams, ret);
 }
 
 static int load(const void *data, size_t size, void **ret)
@@ -156,7 +156,7 @@ static int load(const void *data, size_t size, void **ret)
     reader_init(&r, data, size);
     if (reader_u8(&r) != m->n)
         return -EBADMSG;
-    err = table_load(&m->ngrams, &r);
+    err = tally_load(&m->ngrams, &r);
     if (err < 0)
         return err;
     if (reader_left(&r))
@@ -167,7 +167,7 @@ static int load(const void *data, size_t size, void **ret)
 
 static int merge(void *model, const void *other)
 {
-    return table_merge(&((struct stide *)model)->ngrams, &((const struct stide *)other)->ngrams);
+    return tally_merge(&((struct stide *)model)->ngrams, &((const struct stide *)other)->ngrams);
 }
 
 const struct detector detector_stide = {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "detect/symbols.h"
-#include "detect/table.h"
+#include "detect/tally.h"
 
 #define STIDE_N 6 /* of the detector "stide" */
 #define STIDE_N_MAX 10
@@ -11,7 +11,7 @@
 
 struct stide {
     unsigned n;
-    struct table ngrams; /* key of (program, n symbols) -> times seen */
+    struct tally ngrams; /* key of (program, n symbols) -> times seen */
 };
 
 int stide_init(struct stide *m, unsigned n, size_t keys_max);

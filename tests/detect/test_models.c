@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "detect/detector.h"
-#include "detect/table.h"
+#include "detect/tally.h"
 
 #define SAMPLES 60
 
@@ -222,16 +222,16 @@ static void novelty_by_kind(void **state)
 static void table_counts_saturates_and_caps(void **state)
 {
     (void)state;
-    struct table t;
-    assert_int_equal(table_init(&t, 1000), 0);
+    struct tally t;
+    assert_int_equal(tally_init(&t, 1000), 0);
     for (uint64_t i = 0; i < 1000; i++)
-        assert_int_equal(table_add(&t, i * UINT64_C(0x9e3779b97f4a7c15) + 7, 2), 0);
-    assert_int_equal(table_add(&t, 3, 1), -ENOSPC);
-    assert_int_equal(table_get(&t, 3), 0);
-    assert_int_equal(table_add(&t, 7, UINT32_MAX), 0);
-    assert_true(table_get(&t, 7) == UINT32_MAX);
-    assert_int_equal(table_get(&t, UINT64_C(0x9e3779b97f4a7c15) + 7), 2);
-    table_done(&t);
+        assert_int_equal(tally_add(&t, i * UINT64_C(0x9e3779b97f4a7c15) + 7, 2), 0);
+    assert_int_equal(tally_add(&t, 3, 1), -ENOSPC);
+    assert_int_equal(tally_get(&t, 3), 0);
+    assert_int_equal(tally_add(&t, 7, UINT32_MAX), 0);
+    assert_true(tally_get(&t, 7) == UINT32_MAX);
+    assert_int_equal(tally_get(&t, UINT64_C(0x9e3779b97f4a7c15) + 7), 2);
+    tally_done(&t);
 }
 
 int main(void)

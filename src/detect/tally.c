@@ -1,4 +1,4 @@
-#include "detect/table.h"
+#include "detect/tally.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 #define SLOTS_MIN_LOG2 6
 
-static int table_allocate(struct table *t, unsigned log2)
+static int tally_allocate(struct tally *t, unsigned log2)
 {
     CLEANUP(freep) uint64_t *keys = calloc((size_t)1 << log2, sizeof(*keys));
     CLEANUP(freep) uint32_t *counts = calloc((size_t)1 << log2, sizeof(*counts));
@@ -20,62 +20,62 @@ static int table_allocate(struct table *t, unsigned log2)
     return 0;
 }
 
-int table_init(struct table *t, size_t n_max)
+int tally_init(struct tally *t, size_t n_max)
 {
-    *t = (struct table){.n_max = MIN(n_max, (size_t)1 << 30)};
-    return table_allocate(t, SLOTS_MIN_LOG2);
+    *t = (struct tally){.n_max = MIN(n_max, (size_t)1 << 30)};
+    return tally_allocate(t, SLOTS_MIN_LOG2);
 }
 
-void table_done(struct table *t)
+void tally_done(struct tally *t)
 {
     free(t->keys);
     free(t->counts);
-    *t = (struct table){0};
+    *t = (struct tally){0};
 }
 
 /* The slot of the key, or the free one where it belongs. */
-static size_t table_find(const struct table *t, uint64_t key)
+static size_t tally_find(const struct tally *t, uint64_t key)
 {
     size_t mask = ((size_t)1 << (64 - t->shift)) - 1;
-    size_t i = table_slot(t, key);
+    size_t i = tally_slot(t, key);
     while (t->keys[i] != key && t->keys[i] != 0)
         i = (i + 1) & mask;
     return i;
 }
 
-static int table_grow(struct table *t)
+static int tally_grow(struct tally *t)
 {
-    struct table bigger = *t;
-    int err = table_allocate(&bigger, 64 - t->shift + 1);
+    struct tally bigger = *t;
+    int err = tally_allocate(&bigger, 64 - t->shift + 1);
     if (err < 0)
         return err;
     size_t slots = (size_t)1 << (64 - t->shift);
     for (size_t i = 0; i < slots; i++) {
         if (t->keys[i] == 0)
             continue;
-        size_t to = table_find(&bigger, t->keys[i]);
+        size_t to = tally_find(&bigger, t->keys[i]);
         bigger.keys[to] = t->keys[i];
         bigger.counts[to] = t->counts[i];
     }
-    table_done(t);
+    tally_done(t);
     *t = bigger;
     return 0;
 }
 
-int table_add(struct table *t, uint64_t key, uint32_t weight)
+int tally_add(struct tally *t, uint64_t key, uint32_t weight)
 {
     key = key ? key : 1;
-    size_t i = table_find(t, key);
+    size_t i = tally_find(t, key);
     if (weight == 0)
         return 0;
     if (t->keys[i] == 0) {
         if (t->n >= t->n_max)
             return -ENOSPC;
         if (2 * (t->n + 1) > (size_t)1 << (64 - t->shift)) {
-            int err = table_grow(t);
+            int err = tally_grow(t);
             if (err < 0)
                 return err;
-            i = table_find(t, key);
+            i = tally_find(t, key);
         }
         t->keys[i] = key;
         t->n++;
@@ -85,14 +85,14 @@ int table_add(struct table *t, uint64_t key, uint32_t weight)
     return 0;
 }
 
-int table_merge(struct table *t, const struct table *other)
+int tally_merge(struct tally *t, const struct tally *other)
 {
     int first = 0;
     size_t slots = (size_t)1 << (64 - other->shift);
     for (size_t i = 0; i < slots; i++) {
         if (other->keys[i] == 0)
             continue;
-        int err = table_add(t, other->keys[i], other->counts[i]);
+        int err = tally_add(t, other->keys[i], other->counts[i]);
         first = first ? first : err;
     }
     return first;
@@ -104,7 +104,7 @@ static int key_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void table_save(const struct table *t, struct buf *ret)
+void tally_save(const struct tally *t, struct buf *ret)
 {
     CLEANUP(freep) uint64_t *keys = malloc((t->n ? t->n : 1) * sizeof(*keys));
     if (!keys) {
@@ -120,11 +120,11 @@ void table_save(const struct table *t, struct buf *ret)
     buf_varint(ret, n);
     for (size_t i = 0; i < n; i++) {
         buf_varint(ret, keys[i] - (i ? keys[i - 1] : 0));
-        buf_varint(ret, table_get(t, keys[i]));
+        buf_varint(ret, tally_get(t, keys[i]));
     }
 }
 
-int table_load(struct table *t, struct reader *r)
+int tally_load(struct tally *t, struct reader *r)
 {
     uint64_t n = reader_varint(r), key = 0;
     /* Two bytes an entry at least: nothing is allocated for entries that cannot be there. */
@@ -135,7 +135,7 @@ int table_load(struct table *t, struct reader *r)
         if (r->error || step == 0 || count == 0 || count > UINT32_MAX ||
             __builtin_add_overflow(key, step, &key))
             return -EBADMSG;
-        int err = table_add(t, key, (uint32_t)count);
+        int err = tally_add(t, key, (uint32_t)count);
         if (err < 0)
             return err;
     }
