@@ -120,7 +120,8 @@ static json_t *points(const struct store_rows *rows, float threshold[STORE_CHANN
     return list;
 }
 
-/* The threshold in force: of the last score kept, else the profile's. */
+/* The threshold in force on the scale of the scores: of the last one kept, else 1 where the profile
+ * has one (its own is in the unit of its strongest detector). */
 static json_t *thresholds(const json_t *profile, const float last[STORE_CHANNELS])
 {
     const json_t *of_profile = json_object_get(profile, "thresholds");
@@ -128,9 +129,9 @@ static json_t *thresholds(const json_t *profile, const float last[STORE_CHANNELS
     for (int c = 0; c < STORE_CHANNELS; c++) {
         json_t *v = json_object_get(of_profile, channel_names[c]);
         json_object_set_new(object, channel_names[c],
-                            !isnan(last[c]) ? json_real(last[c])
-                            : v             ? json_incref(v)
-                                            : json_null());
+                            !isnan(last[c])     ? json_real(last[c])
+                            : json_is_number(v) ? json_real(1)
+                                                : json_null());
     }
     return object;
 }

@@ -1,11 +1,14 @@
-/* The real server on a real store, for test_api.py: serve STORE [OPTION=VALUE...]
+/* The real server on a real store, for test_api.py and test_ui.py: serve STORE [OPTION=VALUE...]
  *
- * Puts the documents that come on standard input (a line each: {"kind","key","time","body"}), makes
+ * Puts what comes on standard input, a line each: documents {"kind","key","time","body"}, bins
+ * {"bin":{"capture":hex,"container","time","counts":[[program hex, sysno, calls, errors]]}}, scores
+ * {"score":{"capture":hex,"container","time","channel","value","threshold"}}. Then it makes
  * sure of a first user, starts server and sinks, prints one line of JSON about them, and runs until
  * standard input is closed. Each later line is put too (together with its deliveries, if an alert). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -14,6 +17,7 @@
 #include "soc/json.h"
 #include "soc/user.h"
 
+#define COUNTS_MAX 64
 #define LINE_LIMIT (256 * 1024)
 
 static struct sink_options sinks[SINKS_MAX];
@@ -48,9 +52,59 @@ static int add_sink(char *text)
     return 0;
 }
 
+static uint64_t hex(const json_t *value)
+{
+    return strtoull(json_string_value(value) ?: "0", NULL, 16);
+}
+
+static int put_bin(struct store *s, const json_t *entry)
+{
+    struct bin_count counts[COUNTS_MAX] = {0};
+    struct bin bin = {.container = (uint32_t)json_integer_value(json_object_get(entry, "container")),
+                      .counts = counts};
+    struct store_bin row = {.capture = hex(json_object_get(entry, "capture")),
+                            .bin = &bin,
+                            .time = json_number_value(json_object_get(entry, "time"))};
+    struct store_batch batch = {.bins = &row, .n_bins = 1};
+    json_t *count;
+    size_t i;
+    bin.second = (uint64_t)row.time;
+    json_array_foreach (json_object_get(entry, "counts"), i, count) {
+        if (i == COUNTS_MAX)
+            return -E2BIG;
+        counts[i] = (struct bin_count){
+            .program = hex(json_array_get(count, 0)),
+            .sysno = (uint16_t)json_integer_value(json_array_get(count, 1)),
+            .calls = (uint32_t)json_integer_value(json_array_get(count, 2)),
+            .errors = (uint32_t)json_integer_value(json_array_get(count, 3)),
+        };
+        bin.n_counts++;
+    }
+    return store_commit(s, &batch);
+}
+
+static int put_score(struct store *s, const json_t *entry)
+{
+    struct store_score row = {
+        .capture = hex(json_object_get(entry, "capture")),
+        .container = (uint32_t)json_integer_value(json_object_get(entry, "container")),
+        .channel = (uint8_t)json_integer_value(json_object_get(entry, "channel")),
+        .time = json_number_value(json_object_get(entry, "time")),
+        .value = (float)json_number_value(json_object_get(entry, "value")),
+        .threshold = (float)json_number_value(json_object_get(entry, "threshold")),
+        .detector = "novelty",
+    };
+    struct store_batch batch = {.scores = &row, .n_scores = 1};
+    return store_commit(s, &batch);
+}
+
 static int put_line(struct store *s, const char *line)
 {
     CLEANUP(json_decrefp) json_t *o = json_loads(line, 0, NULL);
+    if (json_object_get(o, "bin"))
+        return put_bin(s, json_object_get(o, "bin"));
+    if (json_object_get(o, "score"))
+        return put_score(s, json_object_get(o, "score"));
     struct store_document documents[SINKS_MAX + 1];
     int n = 0;
     for (int kind = 0; kind < STORE_KINDS; kind++) {
@@ -107,6 +161,8 @@ static void parse(int argc, char **argv, struct http_options *o)
         for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
             if (strcmp(argv[i], texts[k].name) == 0)
                 *texts[k].value = value;
+        if (strcmp(argv[i], "port") == 0)
+            o->port = (uint16_t)atoi(value);
         if (strcmp(argv[i], "idle_s") == 0)
             o->idle_s = (uint32_t)atoi(value);
         if (strcmp(argv[i], "request_s") == 0)

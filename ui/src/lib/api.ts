@@ -63,7 +63,7 @@ export interface AlertCall {
     argument: string | null;
     context: boolean;
     strange: boolean;
-    meaning: string;
+    meaning: string | null;
 }
 
 export interface AlertSequence {
@@ -134,6 +134,7 @@ export interface Profile {
     version: number;
     provisional: boolean;
     thresholds: Partial<Record<Channel, number | null>> | null;
+    off?: Partial<Record<Channel, string>>; // why a channel is not in force
     learnt: {
         calls: number;
         windows: number;
@@ -176,6 +177,11 @@ export interface Container {
     calls_per_s: number;
 }
 
+export interface Delay {
+    p50_s: number | null;
+    p99_s: number | null;
+}
+
 export interface Live {
     time: number;
     pid: number;
@@ -184,7 +190,8 @@ export interface Live {
     calls_per_s: number;
     windows_per_s: number;
     containers: number;
-    latency: { p50_s: number | null; p99_s: number | null };
+    latency: Delay; // from a call to its commit, scored
+    alert_latency?: Delay; // from the first strange call to its alert
     level: 'full' | 'no arguments' | 'bins only';
     agent: {
         capture: string;
@@ -296,7 +303,7 @@ export interface ContainerProcess {
     arguments: string | string[] | null;
     first: number;
     last: number | null;
-    flags?: string[];
+    flags?: string[] | number; // names, or the bits of them
     strange?: boolean;
 }
 

@@ -55,7 +55,6 @@ export function lines(
                 [
                     stamp((hits[0]?.value[0] ?? 0) / 1000),
                     ...hits.map((h) => `${h.seriesName}: ${number(h.value[1])} ${more.unit}`),
-                    ...(more.threshold ? [`Threshold: ${number(more.threshold)} ${more.unit}`] : []),
                 ].join('\n'),
         },
         xAxis: {

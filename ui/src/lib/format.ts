@@ -36,10 +36,6 @@ export function percent(share: Maybe): string {
     return `${p < 10 && p !== Math.round(p) ? p.toFixed(1) : Math.round(p)} %`;
 }
 
-export function decimal(n: Maybe): string {
-    return known(n) ? n.toFixed(2) : NONE;
-}
-
 export function bytes(n: Maybe): string {
     if (!known(n)) return NONE;
     const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
