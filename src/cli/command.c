@@ -11,12 +11,14 @@ extern const struct command command_config;
 extern const struct command command_demo;
 extern const struct command command_doctor;
 extern const struct command command_eval;
+extern const struct command command_up;
 
 const struct command *const command_table[] = {
     &command_config,
     &command_demo,
     &command_doctor,
     &command_eval,
+    &command_up,
     NULL,
 };
 

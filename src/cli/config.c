@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "cli/config_schema.h"
+#include "soc/sink.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
 
@@ -273,7 +274,8 @@ static int config_check(const struct config *c, const char *path)
                   c->detection.alerts_per_day);
         return -EINVAL;
     }
-    return 0;
+    struct sink_options sinks[SINKS_MAX];
+    return sinks_check(sinks, config_sinks(c, sinks));
 }
 
 int config_load(const char *path, const char *data, struct config **ret)
@@ -381,4 +383,21 @@ char *config_path(const struct config *c, const char *name)
 {
     char *path = NULL;
     return asprintf(&path, "%s/%s", c->data, name) < 0 ? NULL : path;
+}
+
+uint32_t config_sinks(const struct config *c, struct sink_options *ret)
+{
+    uint32_t n = 0;
+    for (; n < c->n_sinks && n < SINKS_MAX; n++) {
+        const struct config_sink *s = &c->sinks[n];
+        ret[n] = (struct sink_options){.type = s->type,
+                                       .name = s->name,
+                                       .path = s->path,
+                                       .address = s->address,
+                                       .protocol = s->protocol,
+                                       .url = s->url,
+                                       .secret = s->secret,
+                                       .score_min = s->score_min};
+    }
+    return n;
 }

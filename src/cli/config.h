@@ -79,5 +79,9 @@ int config_write(const struct config *c, struct buf *ret); /* as YAML */
 /* Every key with its type and allowed values, as a JSON schema. */
 int config_schema(struct buf *ret);
 
+struct sink_options;
+/* The sinks as soc/sink.h has them, at most SINKS_MAX; strings stay the configuration's. */
+uint32_t config_sinks(const struct config *c, struct sink_options *ret);
+
 /* "DATA/name", allocated. */
 char *config_path(const struct config *c, const char *name);

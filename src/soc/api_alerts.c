@@ -197,12 +197,25 @@ int api_alert_change(struct request *q)
     return r < 0 ? r : reply_json(q, 200, after);
 }
 
+/* A document's "key" is its own: the evidence key is stored as "evidence". */
+static void suppression_public(json_t *body)
+{
+    json_object_set(body, "key", json_object_get(body, "evidence"));
+    json_object_del(body, "evidence");
+}
+
 int api_suppressions(struct request *q)
 {
     json_t *rows;
     struct store_query query = {.kind = STORE_SUPPRESSION, .limit = 10000};
     int r = find_documents(q, &query, "id", true, &rows, NULL);
-    return r < 0 ? r : reply_json(q, 200, json_pack("{s:o}", "suppressions", rows));
+    if (r < 0)
+        return r;
+    json_t *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        suppression_public(row);
+    return reply_json(q, 200, json_pack("{s:o}", "suppressions", rows));
 }
 
 /* 16 hex digits; "0" stands for everything of the workload (maintenance). */
@@ -232,7 +245,7 @@ int api_suppression_add(struct request *q)
     randombytes_buf(&random, sizeof(random));
     snprintf(id, sizeof(id), "%016" PRIx64, random);
     CLEANUP(json_decrefp)
-    json_t *body = json_pack("{s:s, s:s, s:f, s:s, s:s, s:f}", "workload", workload, "key", key,
+    json_t *body = json_pack("{s:s, s:s, s:f, s:s, s:s, s:f}", "workload", workload, "evidence", key,
                              "expires", expires, "reason", reason, "author", q->user.name,
                              "created", q->now);
     if (!body)
@@ -246,6 +259,7 @@ int api_suppression_add(struct request *q)
         audit_entry(q->now, q->user.name, q->address, "suppression added", id, detail));
     if (r < 0)
         return r;
+    suppression_public(body);
     json_object_set_new(body, "id", json_string(id));
     return reply_json(q, 201, TAKE(body));
 }

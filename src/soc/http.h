@@ -4,7 +4,7 @@
  *   a verdict     STORE_ALERT merged {state, verdict} with "history" appended, and a document
  *                 STORE_STATE "verdict/<alert id>" {"alert","verdict","state","who","time"} for the
  *                 pipeline, which applies and removes it
- *   a suppression STORE_SUPPRESSION <id> {"workload","key","expires","reason","author","created"}
+ *   a suppression STORE_SUPPRESSION <id> {"workload","evidence","expires","reason","author","created"}
  *
  * Everything in plain text on 127.0.0.1 or ::1 only; any other address requires a certificate. */
 #pragma once

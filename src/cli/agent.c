@@ -1,0 +1,211 @@
+#include "cli/agent.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+struct agent {
+    pthread_t thread;
+    pthread_mutex_t lock; /* of containers, stats */
+    atomic_bool stop;
+    struct spool *spool;
+    struct containers *containers;
+    struct capture *capture;
+    struct agent_stats stats;
+    uint64_t spool_max_bytes;
+    uint64_t failing_since_ns;
+};
+
+/* NULL-ended, as the selector wants it; the strings stay the configuration's. */
+static const char **ended(char **items, uint32_t n)
+{
+    const char **list = calloc(n + 1, sizeof(*list));
+    for (uint32_t i = 0; list && i < n; i++)
+        list[i] = items[i];
+    return list;
+}
+
+static void selector_done(struct container_selector *s)
+{
+    free((void *)s->names);
+    free((void *)s->images);
+    free((void *)s->namespaces);
+    free((void *)s->labels);
+    free((void *)s->exclude);
+}
+
+static int selector_init(const struct config *config, struct container_selector *ret)
+{
+    const typeof(config->containers) *c = &config->containers;
+    *ret = (struct container_selector){
+        .names = ended(c->names, c->n_names),
+        .images = ended(c->images, c->n_images),
+        .namespaces = ended(c->namespaces, c->n_namespaces),
+        .labels = ended(c->labels, c->n_labels),
+        .exclude = ended(c->exclude, c->n_exclude),
+    };
+    return ret->names && ret->images && ret->namespaces && ret->labels && ret->exclude ? 0
+                                                                                       : -ENOMEM;
+}
+
+/* Declared degradation (DESIGN, idea 5): what is not yet acknowledged fills the spool, or the disk
+ * refuses blocks. Each step comes back by itself. */
+static enum capture_level level_for(struct agent *a, uint64_t now_ns)
+{
+    struct spool_stats s;
+    spool_get_stats(a->spool, &s);
+    if (a->failing_since_ns && now_ns - a->failing_since_ns > 2 * NS_PER_S)
+        return LEVEL_BINS_ONLY;
+    double behind = s.last_sequence > s.acknowledged && s.last_sequence
+                        ? (double)(s.last_sequence - s.acknowledged) /
+                              (double)(s.last_sequence - s.first_sequence + 1)
+                        : 0;
+    double fill = (double)s.size_bytes / (double)a->spool_max_bytes * MIN(behind, 1);
+    return fill > 0.9 ? LEVEL_BINS_ONLY : fill > 0.7 ? LEVEL_NO_ARGUMENTS : LEVEL_FULL;
+}
+
+static void update_level(struct agent *a, uint64_t now_ns)
+{
+    static const char *const names[] = {"full", "no arguments", "bins only"};
+    enum capture_level level = level_for(a, now_ns);
+    if (level == a->stats.level)
+        return;
+    log_warn("capture goes from level \"%s\" to \"%s\": %s", names[a->stats.level], names[level],
+             a->failing_since_ns ? "the spool cannot be written"
+                                 : "detection is behind or has caught up with the spool");
+    capture_set_level(a->capture, level);
+    a->stats.level = level;
+}
+
+static void tick(struct agent *a)
+{
+    uint64_t now_ns = clock_mono_ns();
+    struct block *b = NULL;
+    pthread_mutex_lock(&a->lock);
+    int r = capture_tick(a->capture, now_ns, &b);
+    pthread_mutex_unlock(&a->lock);
+    if (r < 0 || !b)
+        return;
+    /* Not spooled, not committed: the next tick reads the same calls again. */
+    r = spool_append(a->spool, b);
+    if (r == 0)
+        capture_commit(a->capture, b);
+    block_free(b);
+
+    pthread_mutex_lock(&a->lock);
+    if (r == 0 && a->failing_since_ns)
+        log_info("the spool can be written again");
+    if (r < 0 && !a->failing_since_ns)
+        a->failing_since_ns = now_ns;
+    else if (r == 0)
+        a->failing_since_ns = 0;
+    a->stats.error = r;
+    a->stats.blocks += r == 0;
+    a->stats.retries += r < 0;
+    update_level(a, now_ns);
+    capture_get_stats(a->capture, &a->stats.capture);
+    a->stats.containers = containers_count(a->containers);
+    a->stats.containers_refused = (uint32_t)containers_refused(a->containers);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static void *run(void *arg)
+{
+    struct agent *a = arg;
+    while (!atomic_load(&a->stop)) {
+        capture_wait(a->capture);
+        tick(a);
+    }
+    tick(a);
+    return NULL;
+}
+
+static int open_parts(struct agent *a, const struct config *config)
+{
+    struct containers_options containers = {.workload_label = config->containers.workload_label};
+    int r = selector_init(config, &containers.selector);
+    if (r == 0)
+        r = containers_new(&containers, &a->containers);
+    selector_done(&containers.selector);
+    if (r < 0)
+        return r;
+    struct capture_options capture = {
+        .timing = (enum capture_timing)(config->capture.timing - 1),
+        .arguments = (enum capture_arguments)(config->capture.arguments - 1),
+        .host = config->capture.host == CHOICE_YES,
+        .ring_bytes = (uint64_t)config->capture.ring_kib << 10,
+        .pin_directory = config->capture.pins,
+        .node = config->node,
+    };
+    struct block *last = NULL;
+    r = spool_last(a->spool, &last);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    r = capture_open(&capture, a->containers, last, &a->capture);
+    if (last)
+        block_free(last);
+    return r;
+}
+
+static void free_parts(struct agent *a)
+{
+    if (a->containers)
+        containers_free(a->containers);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+int agent_start(const struct config *config, struct spool *spool, struct agent **ret)
+{
+    struct agent *a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->spool = spool;
+    a->spool_max_bytes = (uint64_t)config->spool.size_max_mib << 20;
+    pthread_mutex_init(&a->lock, NULL);
+    int r = open_parts(a, config);
+    if (r == 0) {
+        r = -pthread_create(&a->thread, NULL, run, a);
+        if (r < 0)
+            capture_close(a->capture, false);
+    }
+    if (r < 0) {
+        free_parts(a);
+        return r;
+    }
+    *ret = a;
+    return 0;
+}
+
+int agent_select(struct agent *a, const struct config *config)
+{
+    CLEANUP(selector_done) struct container_selector selector;
+    int r = selector_init(config, &selector);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&a->lock);
+    r = containers_select(a->containers, &selector);
+    pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+void agent_get_stats(struct agent *a, struct agent_stats *ret)
+{
+    pthread_mutex_lock(&a->lock);
+    *ret = a->stats;
+    pthread_mutex_unlock(&a->lock);
+}
+
+void agent_stop(struct agent *a, bool keep_pins)
+{
+    atomic_store(&a->stop, true);
+    pthread_join(a->thread, NULL);
+    capture_close(a->capture, keep_pins);
+    free_parts(a);
+}

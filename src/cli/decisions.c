@@ -1,0 +1,112 @@
+#include "cli/decisions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define VERDICT_PREFIX "verdict/"
+
+struct decisions {
+    struct store *store;
+    struct engine *engine;
+    json_t *suppressions; /* as they were at the last look, {id: document} */
+};
+
+static enum verdict verdict_parse(const char *name)
+{
+    static const char *const names[] = {[VERDICT_FALSE_ALARM] = "false alarm",
+                                        [VERDICT_EXPECTED] = "expected",
+                                        [VERDICT_INCIDENT] = "incident"};
+    for (int v = VERDICT_FALSE_ALARM; name && v <= VERDICT_INCIDENT; v++) {
+        if (strcmp(name, names[v]) == 0)
+            return v;
+    }
+    return VERDICT_NONE;
+}
+
+static const char *text(json_t *object, const char *name)
+{
+    const char *s = json_string_value(json_object_get(object, name));
+    return s ? s : "";
+}
+
+static void suppress(struct decisions *d, const char *id, json_t *body)
+{
+    struct engine_suppression s = {
+        .id = id,
+        .workload = text(body, "workload"),
+        .author = text(body, "author"),
+        .key = strtoull(text(body, "evidence"), NULL, 16),
+        .expires = json_number_value(json_object_get(body, "expires")),
+    };
+    int r = engine_suppress(d->engine, &s);
+    if (r < 0)
+        log_error("cannot apply the suppression %s: %s", id, strerror(-r));
+}
+
+static void apply_suppressions(struct decisions *d)
+{
+    struct store_query query = {.kind = STORE_SUPPRESSION, .limit = 10000};
+    json_t *rows = NULL, *row;
+    const char *id;
+    size_t i;
+    if (store_find(d->store, &query, &rows, NULL) < 0)
+        return;
+    json_t *now = json_object();
+    json_array_foreach(rows, i, row) {
+        id = text(row, "key");
+        json_object_set(now, id, row);
+        if (!json_equal(row, json_object_get(d->suppressions, id)))
+            suppress(d, id, row);
+    }
+    json_object_foreach(d->suppressions, id, row) {
+        if (!json_object_get(now, id))
+            engine_unsuppress(d->engine, id);
+    }
+    json_decref(rows);
+    json_decref(d->suppressions);
+    d->suppressions = now;
+}
+
+int decisions_new(struct store *store, struct engine *engine, struct decisions **ret)
+{
+    struct decisions *d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    d->store = store;
+    d->engine = engine;
+    d->suppressions = json_object();
+    apply_suppressions(d);
+    *ret = d;
+    return 0;
+}
+
+void decisions_free(struct decisions *d)
+{
+    json_decref(d->suppressions);
+    free(d);
+}
+
+uint32_t decisions_apply(struct decisions *d, struct batch *ret)
+{
+    struct store_query query = {.kind = STORE_STATE, .prefix = VERDICT_PREFIX, .limit = 1000};
+    json_t *rows = NULL, *row;
+    size_t i;
+    apply_suppressions(d);
+    if (store_find(d->store, &query, &rows, NULL) < 0)
+        return 0;
+    json_array_foreach(rows, i, row) {
+        const char *id = text(row, "alert");
+        int r = engine_verdict(d->engine, id, verdict_parse(text(row, "verdict")));
+        if (r == -ENOENT)
+            log_info("the verdict on alert %s teaches nothing: its windows are no longer kept", id);
+        else if (r < 0)
+            log_error("cannot apply the verdict on alert %s: %s", id, strerror(-r));
+        batch_removal(ret, STORE_STATE, text(row, "key"));
+    }
+    uint32_t n = (uint32_t)json_array_size(rows);
+    json_decref(rows);
+    return n;
+}

@@ -1,0 +1,332 @@
+#include "cli/documents.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "soc/explain.h"
+
+/* A burst of short-lived processes must not turn into as many rows: the rest is counted. */
+#define PROCESSES_PER_BLOCK_MAX 256
+#define COUNTS_MAX 32768 /* containers with ledger counts in memory */
+
+/* Ledger counts of one container, since its capture began. */
+struct count {
+    struct {
+        uint64_t capture, container;
+    } key;
+    struct ledger_count total;
+    uint64_t calls_before; /* at the last documents_containers() */
+    double time_before;
+    bool active; /* had a rate then: one more update brings it to zero */
+    UT_hash_handle hh;
+};
+
+struct documents {
+    const struct engine *engine;
+    struct count *counts;
+    struct documents_totals totals;
+};
+
+static json_t *json_text(const char *s)
+{
+    CLEANUP(freep) char *valid = utf8_copy(s ? s : "", s ? strlen(s) : 0);
+    return valid ? json_string(valid) : NULL;
+}
+
+static struct count *count_of(struct documents *d, uint64_t capture, uint32_t container)
+{
+    struct count *c = NULL;
+    typeof(c->key) key = {capture, container};
+    HASH_FIND(hh, d->counts, &key, sizeof(key), c);
+    if (c)
+        return c;
+    if (HASH_COUNT(d->counts) >= COUNTS_MAX) {
+        struct count *oldest = d->counts; /* its document stays in the store */
+        HASH_DEL(d->counts, oldest);
+        free(oldest);
+    }
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->key = key;
+    c->total.container = container;
+    HASH_ADD(hh, d->counts, key, sizeof(c->key), c);
+    return c;
+}
+
+static json_t *ledger_json(const struct ledger_count *l)
+{
+    json_t *dropped = json_object();
+    for (int i = 0; i < DROP_REASONS; i++) {
+        if (l->dropped[i])
+            json_object_set_new(dropped, drop_reason_name(i), json_integer((json_int_t)l->dropped[i]));
+    }
+    return json_pack("{s:I, s:I, s:o}", "seen", (json_int_t)l->seen, "stored",
+                     (json_int_t)l->delivered, "dropped", dropped);
+}
+
+static void ledger_add(struct documents *d, uint64_t capture, const struct ledger_count *l,
+                       double time, struct batch *ret)
+{
+    struct count *c = count_of(d, capture, l->container);
+    if (!c) {
+        ret->error = -ENOMEM;
+        return;
+    }
+    c->total.seen += l->seen;
+    c->total.delivered += l->delivered;
+    d->totals.seen += l->seen;
+    d->totals.delivered += l->delivered;
+    for (int i = 0; i < DROP_REASONS; i++) {
+        c->total.dropped[i] += l->dropped[i];
+        d->totals.dropped[i] += l->dropped[i];
+    }
+    char key[STORE_KEY_MAX];
+    store_container_key(capture, l->container, key);
+    batch_document(ret, STORE_LEDGER, key, time, ledger_json(&c->total), false);
+}
+
+/* Takes up the counts that the store has, so that the ledger goes on over a restart. */
+static int counts_load(struct documents *d, struct store *store)
+{
+    struct store_query query = {.kind = STORE_LEDGER, .limit = 10000};
+    json_t *rows = NULL, *row, *n;
+    size_t i;
+    const char *name;
+    do {
+        json_decref(rows);
+        int r = store_find(store, &query, &rows, NULL);
+        if (r < 0)
+            return r;
+        json_array_foreach(rows, i, row) {
+            uint64_t capture;
+            uint32_t number;
+            if (store_container_parse(json_string_value(json_object_get(row, "key")), &capture,
+                                      &number) < 0)
+                continue;
+            struct count *c = count_of(d, capture, number);
+            if (!c) {
+                json_decref(rows);
+                return -ENOMEM;
+            }
+            c->total.seen = (uint64_t)json_integer_value(json_object_get(row, "seen"));
+            c->total.delivered = (uint64_t)json_integer_value(json_object_get(row, "stored"));
+            c->calls_before = c->total.seen;
+            d->totals.seen += c->total.seen;
+            d->totals.delivered += c->total.delivered;
+            json_object_foreach(json_object_get(row, "dropped"), name, n) {
+                for (int k = 0; k < DROP_REASONS; k++) {
+                    if (strcmp(name, drop_reason_name(k)) == 0) {
+                        c->total.dropped[k] = (uint64_t)json_integer_value(n);
+                        d->totals.dropped[k] += c->total.dropped[k];
+                    }
+                }
+            }
+        }
+        query.offset += 10000;
+    } while (json_array_size(rows) == 10000);
+    json_decref(rows);
+    return 0;
+}
+
+int documents_new(const struct engine *engine, struct store *store, struct documents **ret)
+{
+    CLEANUP(documents_freep) struct documents *d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    d->engine = engine;
+    int r = counts_load(d, store);
+    if (r < 0)
+        return r;
+    *ret = TAKE(d);
+    return 0;
+}
+
+void documents_free(struct documents *d)
+{
+    struct count *c, *next;
+    HASH_ITER(hh, d->counts, c, next) {
+        HASH_DEL(d->counts, c);
+        free(c);
+    }
+    free(d);
+}
+
+static void process_document(struct documents *d, const struct block *b, const struct process *p,
+                             struct batch *ret)
+{
+    char key[STORE_KEY_MAX], container[STORE_KEY_MAX], parent[STORE_KEY_MAX];
+    double time = block_wall_s(b, p->time_ns);
+    snprintf(key, sizeof(key), "%016" PRIx64 "-%" PRIu32 "-%" PRIu64, b->capture, p->tgid,
+             p->start_ns);
+    if (p->event == PROCESS_EXIT) {
+        batch_document(ret, STORE_PROCESS, key, time,
+                       json_pack("{s:f, s:i}", "last", time, "exit_code", p->exit_code), true);
+        return;
+    }
+    snprintf(parent, sizeof(parent), "%016" PRIx64 "-%" PRIu32 "-%" PRIu64, b->capture,
+             p->parent_tgid, p->parent_start_ns);
+    store_container_key(b->capture, p->container, container);
+    const char *program = engine_text(d->engine, p->program);
+    json_t *body = json_pack("{s:s, s:I, s:I, s:s, s:f, s:o, s:i}", "container", container, "tgid",
+                             (json_int_t)p->tgid, "parent_tgid", (json_int_t)p->parent_tgid,
+                             "parent", parent, "first", block_wall_s(b, p->start_ns), "program",
+                             json_text(program ? program : p->path), "flags", p->flags);
+    if (body && p->event != PROCESS_FORK) {
+        json_object_set_new(body, "path", json_text(p->path));
+        json_object_set_new(body, "arguments", json_text(p->arguments));
+    }
+    batch_document(ret, STORE_PROCESS, key, time, body, true);
+}
+
+static void texts(const struct block *b, struct batch *ret)
+{
+    double time = block_wall_s(b, b->until_ns);
+    for (uint32_t i = 0; i < b->n_texts; i++) {
+        const struct text *t = &b->texts[i];
+        char key[STORE_KEY_MAX];
+        store_text_key(t->id, key);
+        batch_document(ret, STORE_TEXT, key, time,
+                       json_pack("{s:s, s:s, s:o}", "kind", text_kind_name(t->kind), "access",
+                                 text_access_name(t->access), "text", json_text(t->text)),
+                       false);
+    }
+}
+
+static void blinds(const struct block *b, struct batch *ret)
+{
+    for (uint32_t i = 0; i < b->n_blinds; i++) {
+        const struct blind *x = &b->blinds[i];
+        char key[STORE_KEY_MAX];
+        snprintf(key, sizeof(key), "%016" PRIx64 "-%" PRIu64, b->capture, x->first_ns);
+        double from = block_wall_s(b, x->first_ns);
+        batch_document(ret, STORE_BLIND, key, from,
+                       json_pack("{s:f, s:f, s:o}", "from", from, "until",
+                                 block_wall_s(b, x->last_ns), "reason", json_text(x->reason)),
+                       false);
+    }
+}
+
+void documents_block(struct documents *d, const struct block *b, struct batch *ret)
+{
+    char key[STORE_KEY_MAX];
+    for (uint32_t i = 0; i < b->n_containers; i++) {
+        const struct container *c = &b->containers[i];
+        store_container_key(b->capture, c->number, key);
+        json_t *body = explain_container(c, b->capture, b->node);
+        if (body) { /* the API's times are wall times */
+            json_object_set_new(body, "born", json_real(block_wall_s(b, c->born_ns)));
+            json_object_set_new(body, "gone", c->gone_ns ? json_real(block_wall_s(b, c->gone_ns))
+                                                         : json_null());
+        }
+        batch_document(ret, STORE_CONTAINER, key, block_wall_s(b, c->born_ns), body, true);
+    }
+    texts(b, ret);
+    for (uint32_t i = 0; i < b->n_processes; i++) {
+        if (i < PROCESSES_PER_BLOCK_MAX)
+            process_document(d, b, &b->processes[i], ret);
+        else
+            d->totals.refused_processes++;
+    }
+    blinds(b, ret);
+    for (uint32_t i = 0; i < b->n_bins; i++) {
+        struct store_bin bin = {.capture = b->capture,
+                                .bin = &b->bins[i],
+                                .time = block_wall_s(b, b->bins[i].second * 1000000000)};
+        batch_bin(ret, &bin);
+    }
+    for (uint32_t i = 0; i < b->n_ledger; i++)
+        ledger_add(d, b->capture, &b->ledger[i], block_wall_s(b, b->until_ns), ret);
+}
+
+static void profile_document(struct documents *d, const struct profile *p, double now,
+                             struct batch *ret)
+{
+    struct profile_status status;
+    profile_status(p, &status);
+    batch_document(ret, STORE_PROFILE, status.workload, now, explain_profile(d->engine, p, now),
+                   true);
+}
+
+static void alert_document(const struct engine_alert *c, struct batch *ret)
+{
+    json_t *body = explain_alert(c->alert);
+    /* What people decided about it is theirs: only a new alert says "new". */
+    if (c->change != ALERT_OPENED) {
+        json_object_del(body, "state");
+        json_object_del(body, "verdict");
+        json_object_del(body, "history");
+    }
+    batch_document(ret, STORE_ALERT, c->alert->id, c->alert->first, body,
+                   c->change != ALERT_OPENED);
+}
+
+void documents_output(struct documents *d, const struct engine_output *o, double now,
+                      struct batch *ret)
+{
+    for (uint32_t i = 0; i < o->n_alerts; i++)
+        alert_document(&o->alerts[i], ret);
+    for (uint32_t i = 0; i < o->n_profiles; i++)
+        profile_document(d, o->profiles[i], now, ret);
+    for (uint32_t i = 0; i < o->n_scores; i++) {
+        const struct engine_score *s = &o->scores[i];
+        struct store_score row = {.capture = s->capture,
+                                  .container = s->container,
+                                  .channel = s->channel,
+                                  .phase = s->phase,
+                                  .time = s->time,
+                                  .value = s->value,
+                                  .threshold = s->threshold,
+                                  .model_version = s->version,
+                                  .detector = s->detector};
+        batch_score(ret, &row);
+    }
+    for (uint32_t i = 0; i < o->n_keeps; i++) {
+        static const uint8_t reasons[] = {[KEEP_NORMAL] = STORE_SAMPLE,
+                                          [KEEP_NEAR] = STORE_NEAR,
+                                          [KEEP_ANOMALOUS] = STORE_ANOMALOUS};
+        const struct engine_keep *k = &o->keeps[i];
+        struct store_window row = {.window = k->window,
+                                   .time = k->time,
+                                   .reason = reasons[k->reason],
+                                   .workload = k->workload};
+        batch_window(ret, &row);
+    }
+}
+
+void documents_containers(struct documents *d, double now, struct batch *ret)
+{
+    d->totals.containers = 0;
+    for (struct count *c = d->counts; c; c = c->hh.next) {
+        uint64_t calls = c->total.seen - c->calls_before;
+        double passed = c->time_before > 0 ? now - c->time_before : 1;
+        bool active = calls > 0;
+        bool report = active || c->active;
+        d->totals.containers += active;
+        c->calls_before = c->total.seen;
+        c->time_before = now;
+        c->active = active;
+        if (!report || c->key.container == UINT32_MAX)
+            continue;
+        char key[STORE_KEY_MAX];
+        enum phase phase = PHASE_STEADY;
+        engine_container_phase(d->engine, c->key.capture, (uint32_t)c->key.container, &phase);
+        store_container_key(c->key.capture, (uint32_t)c->key.container, key);
+        batch_document(ret, STORE_CONTAINER, key, now,
+                       json_pack("{s:I, s:f, s:s}", "calls", (json_int_t)c->total.seen,
+                                 "calls_per_s", (double)calls / (passed > 0.1 ? passed : 0.1),
+                                 "phase", phase == PHASE_STARTUP ? "startup" : "steady"),
+                       true);
+    }
+}
+
+void documents_get_totals(const struct documents *d, struct documents_totals *ret)
+{
+    *ret = d->totals;
+}

@@ -1,0 +1,78 @@
+#include "cli/janitor.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "store/store.h"
+
+#define INTERVAL_MS (5 * 60 * 1000)
+#define DAY_S 86400.0
+
+struct janitor {
+    pthread_t thread;
+    struct queue *stop; /* nothing is pushed: closed to end the wait */
+    struct store *store;
+    struct store_retention retention;
+};
+
+static void *run(void *arg)
+{
+    struct janitor *j = arg;
+    void *item;
+    while (queue_pop(j->stop, INTERVAL_MS, &item) == -ETIMEDOUT) {
+        json_t *gone = NULL;
+        if (store_purge(j->store, &j->retention, (double)clock_wall_ns() / 1e9, &gone) < 0)
+            continue;
+        char *text = json_dumps(gone, JSON_COMPACT);
+        log_debug("retention: %s", text ? text : "");
+        free(text);
+        json_decref(gone);
+    }
+    return NULL;
+}
+
+static void free_parts(struct janitor *j)
+{
+    store_close(j->store);
+    if (j->stop)
+        queue_free(j->stop);
+    free(j);
+}
+
+int janitor_start(const struct config *config, const char *database, struct janitor **ret)
+{
+    struct janitor *j = calloc(1, sizeof(*j));
+    if (!j)
+        return -ENOMEM;
+    store_retention_default(&j->retention);
+    j->retention.windows_age_s = config->retention.windows_days * DAY_S;
+    j->retention.bins_second_age_s = config->retention.bins_second_hours * 3600.0;
+    j->retention.bins_minute_age_s = config->retention.bins_minute_days * DAY_S;
+    j->retention.bins_hour_age_s = config->retention.bins_hour_days * DAY_S;
+    j->retention.scores_age_s = config->retention.scores_days * DAY_S;
+    j->retention.alerts_age_s = config->retention.alerts_days * DAY_S;
+    j->retention.size_max_bytes = (uint64_t)config->retention.size_max_mib << 20;
+    struct store_options options = {.path = database};
+    int r = store_open(NULL, &options, &j->store);
+    if (r == 0)
+        r = queue_new(1, &j->stop);
+    if (r == 0)
+        r = -pthread_create(&j->thread, NULL, run, j);
+    if (r < 0) {
+        free_parts(j);
+        return r;
+    }
+    *ret = j;
+    return 0;
+}
+
+void janitor_stop(struct janitor *j)
+{
+    queue_close(j->stop);
+    pthread_join(j->thread, NULL);
+    free_parts(j);
+}
