@@ -12,6 +12,7 @@ extern const struct command command_demo;
 extern const struct command command_doctor;
 extern const struct command command_eval;
 extern const struct command command_up;
+extern const struct command command_user;
 
 const struct command *const command_table[] = {
     &command_config,
@@ -19,6 +20,7 @@ const struct command *const command_table[] = {
     &command_doctor,
     &command_eval,
     &command_up,
+    &command_user,
     NULL,
 };
 

@@ -290,19 +290,16 @@ static int deliver(struct syslog *s, const struct buf *message)
     return r;
 }
 
-DEFINE_CLEANUP(buf_done, struct buf *)
-
 static void syslog_send(void *sink, const struct sink_delivery *delivery, struct sink_result *ret)
 {
     struct syslog *s = sink;
-    struct buf message;
-    CLEANUP(buf_donep) struct buf *owned = &message;
+    CLEANUP(buf_done) struct buf message;
     /* RFC 5424, 6.1: receivers should take 2,048 bytes; a datagram holds at most 64 KiB. */
     buf_init(&message, 32 * 1024);
     *ret = (struct sink_result){.outcome = SINK_RETRY};
-    int r = syslog_message(delivery, owned);
+    int r = syslog_message(delivery, &message);
     if (r == 0)
-        r = deliver(s, owned);
+        r = deliver(s, &message);
     if (r == 0)
         ret->outcome = SINK_SENT;
     else

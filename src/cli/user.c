@@ -1,0 +1,236 @@
+/* vigia user add|list|password|remove|unlock */
+#include <errno.h>
+#include <pwd.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+
+#include "cli/command.h"
+#include "cli/config.h"
+#include "soc/json.h"
+#include "soc/user.h"
+
+#define LINE_LIMIT (USER_PASSWORD_MAX + 2)
+
+struct options {
+    struct command_common common;
+    const char *action, *name;
+    const char *role;
+    bool random;
+};
+
+enum { KEY_RANDOM = 256 };
+
+static const struct argp_option argp_options[] = {
+    {"role", 'r', "ROLE", 0, "viewer (looks), analyst (judges alerts; default), admin", 0},
+    {"random", KEY_RANDOM, NULL, 0,
+     "Make a random password, print it once, and ask for another at the first login", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->common;
+        return 0;
+    case 'r':
+        o->role = arg;
+        return 0;
+    case KEY_RANDOM:
+        o->random = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num == 0)
+            o->action = arg;
+        else if (state->arg_num == 1)
+            o->name = arg;
+        else
+            argp_error(state, "too many arguments");
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->action)
+            argp_error(state, "say what to do: add, list, password, remove or unlock");
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
+static const struct argp argp = {
+    argp_options, parse, "add|list|password|remove|unlock [NAME]",
+    "Manage who may use the web page and the API."
+    "\v"
+    "  add NAME       a new user; the password is asked for, or read from standard input\n"
+    "  list           all users with their roles\n"
+    "  password NAME  a new password; the user's sessions end\n"
+    "  remove NAME    the last admin stays\n"
+    "  unlock NAME    forget wrong passwords, so that the user need not wait any longer\n\n"
+    "Every change is written to the audit log. The server need not be restarted.\n\n"
+    "Examples:\n"
+    "  vigia user add ana --role analyst\n"
+    "  vigia user password admin --random\n"
+    "  echo \"$PASSWORD\" | vigia user add ci --role viewer",
+    children, NULL, NULL};
+
+/* One line from standard input; without echo on a terminal. */
+static int read_line(const char *prompt, char ret[LINE_LIMIT])
+{
+    struct termios old, quiet;
+    bool terminal = tcgetattr(STDIN_FILENO, &old) == 0;
+    if (terminal) {
+        fprintf(stderr, "%s: ", prompt);
+        quiet = old;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    }
+    char *line = fgets(ret, LINE_LIMIT, stdin);
+    if (terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+        fputc('\n', stderr);
+    }
+    if (!line)
+        return -ENODATA;
+    ret[strcspn(ret, "\r\n")] = '\0';
+    return 0;
+}
+
+/* Asks twice on a terminal. Says what is wrong: -EINVAL. */
+static int read_password(const char *name, char ret[LINE_LIMIT])
+{
+    char again[LINE_LIMIT] = "";
+    const char *problem = NULL;
+    if (read_line("Password", ret) < 0)
+        problem = "no password was given on standard input; --random makes one";
+    else
+        problem = user_password_problem(name, ret);
+    if (!problem && isatty(STDIN_FILENO) &&
+        (read_line("Once more", again) < 0 || strcmp(ret, again) != 0))
+        problem = "the two passwords differ";
+    sodium_memzero(again, sizeof(again));
+    if (!problem)
+        return 0;
+    fprintf(stderr, "vigia user: %s\n", problem);
+    return -EINVAL;
+}
+
+static int fail(const struct options *o, int r)
+{
+    if (r == -ENOENT)
+        fprintf(stderr, "vigia user: there is no user '%s'; `vigia user list` shows all\n", o->name);
+    else if (r == -EEXIST)
+        fprintf(stderr, "vigia user: '%s' exists already; `vigia user password %s` changes the "
+                        "password\n", o->name, o->name);
+    else if (r == -EBUSY)
+        fprintf(stderr, "vigia user: '%s' is the last admin, and stays\n", o->name);
+    return r == -ENOENT || r == -EEXIST || r == -EBUSY ? EXIT_FOUND : EXIT_FAILED;
+}
+
+/* Who is at the keyboard, for the audit log. */
+static void who(char ret[64])
+{
+    const struct passwd *p = getpwuid(getuid());
+    snprintf(ret, 64, "%s (command line)", p ? p->pw_name : "?");
+}
+
+static int set_password(struct store *s, const struct options *o, enum role role)
+{
+    char password[LINE_LIMIT], me[64];
+    int r = 0;
+    who(me);
+    if (o->random)
+        user_password_random(password);
+    else
+        r = read_password(o->name, password);
+    if (r < 0)
+        return EXIT_FAILED;
+    bool add = strcmp(o->action, "add") == 0;
+    r = add ? user_add(s, o->name, role, password, o->random, me)
+            : user_set_password(s, o->name, password, o->random, me, "");
+    if (r == 0 && o->random)
+        printf(o->common.json ? "{\"name\":\"%s\",\"password\":\"%s\"}\n"
+                              : "%s's password, to be changed at the first login: %s\n",
+               o->name, password);
+    sodium_memzero(password, sizeof(password));
+    return r < 0 ? fail(o, r) : EXIT_OK;
+}
+
+static int list(struct store *s, bool json)
+{
+    CLEANUP(json_decrefp) json_t *users = NULL;
+    json_t *user;
+    size_t i;
+    if (user_list(s, &users) < 0)
+        return EXIT_FAILED;
+    if (!json)
+        printf("%-24s %-8s %s\n", "NAME", "ROLE", "PASSWORD");
+    json_array_foreach (users, i, user) {
+        if (json) {
+            json_dumpf(user, stdout, JSON_COMPACT);
+            putchar('\n');
+        } else {
+            printf("%-24s %-8s %s\n", json_get_string(user, "name", ""),
+                   json_get_string(user, "role", ""),
+                   json_is_true(json_object_get(user, "must_change")) ? "has to be changed"
+                                                                      : "set");
+        }
+    }
+    return EXIT_OK;
+}
+
+static int act(struct store *s, const struct options *o)
+{
+    enum role role = ROLE_ANALYST;
+    char me[64];
+    if (strcmp(o->action, "list") == 0)
+        return list(s, o->common.json);
+    if (!o->name || !user_name_is_valid(o->name)) {
+        fprintf(stderr, "vigia user: give a name of a-z, 0-9, '.', '-', '_' and '@', at most %d\n",
+                USER_NAME_MAX);
+        return EXIT_FAILED;
+    }
+    if (o->role && !role_parse(o->role, &role)) {
+        fprintf(stderr, "vigia user: there is no role '%s': viewer, analyst or admin\n", o->role);
+        return EXIT_FAILED;
+    }
+    who(me);
+    int r;
+    if (strcmp(o->action, "add") == 0 || strcmp(o->action, "password") == 0)
+        return set_password(s, o, role);
+    if (strcmp(o->action, "remove") == 0)
+        r = user_remove(s, o->name, me);
+    else
+        r = user_unlock(s, o->name, me);
+    return r < 0 ? fail(o, r) : EXIT_OK;
+}
+
+DEFINE_CLEANUP(store_close, struct store *)
+
+static int run(int argc, char **argv)
+{
+    static const char *const actions[] = {"add", "list", "password", "remove", "unlock"};
+    struct options o = {0};
+    bool known = false;
+    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+        known |= strcmp(o.action, actions[i]) == 0;
+    if (!known) {
+        fprintf(stderr, "vigia user: there is no action '%s': add, list, password, remove, unlock\n",
+                o.action);
+        return EXIT_FAILED;
+    }
+    CLEANUP(config_freep) struct config *c = NULL;
+    CLEANUP(store_closep) struct store *s = NULL;
+    if (config_load(o.common.config, o.common.data, &c) < 0 || user_start() < 0)
+        return EXIT_FAILED;
+    CLEANUP(freep) char *path = config_path(c, "vigia.db");
+    struct store_options options = {.path = path};
+    if (!path || store_open(NULL, &options, &s) < 0)
+        return EXIT_FAILED;
+    return act(s, &o);
+}
+
+const struct command command_user = {
+    .name = "user", .group = "care", .summary = "Add, list and remove users", .run = run};
