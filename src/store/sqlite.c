@@ -234,12 +234,44 @@ int sq_end(struct sqlite_store *s, const char *what)
     return r;
 }
 
+/* The databases that this process has open. POSIX gives up all of a process's locks on a file when any
+ * descriptor of that file is closed (https://sqlite.org/howtocorrupt.html, 2.2): another process
+ * would then take itself for the only one and delete the WAL under us. So a file that is open here is
+ * not opened and closed once more to look at it; whoever opened it first has looked. */
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sqlite_store *open_first;
+
+static bool is_open_here(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return false;
+    for (const struct sqlite_store *s = open_first; s; s = s->next) {
+        if (s->device == st.st_dev && s->inode == st.st_ino)
+            return true;
+    }
+    return false;
+}
+
+static void open_forget(struct sqlite_store *s)
+{
+    pthread_mutex_lock(&open_lock);
+    for (struct sqlite_store **p = &open_first; *p; p = &(*p)->next) {
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&open_lock);
+}
+
 static void sqlite_close(struct store *store)
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     for (int i = 0; i < SQ_STATEMENTS; i++)
         sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
+    open_forget(s);
     pthread_mutex_destroy(&s->lock);
     free(s->path);
     free(s);
@@ -318,19 +350,34 @@ static int start(struct sqlite_store *s, const struct store_options *options)
     return 0;
 }
 
-static int sqlite_open(const struct store_options *options, struct store **ret)
+/* Looks at the file, makes it, and enters it among those that are open. */
+static int prepare_file(struct sqlite_store *s, const struct store_options *options)
 {
-    int r = sq_check_file(options->path, options->read_only);
-    if (r < 0)
-        return r;
-    if (!options->read_only) {
-        r = make_parents(options->path);
+    struct stat st;
+    if (!is_open_here(options->path)) {
+        int r = sq_check_file(options->path, options->read_only);
         if (r < 0)
             return r;
-        int fd = open(options->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd >= 0)
-            close(fd); /* else SQLite says why */
     }
+    if (!options->read_only) {
+        int r = make_parents(options->path);
+        if (r < 0)
+            return r;
+        int fd = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            close(fd); /* else it is there, or SQLite says why not */
+    }
+    if (stat(options->path, &st) == 0) {
+        s->device = st.st_dev;
+        s->inode = st.st_ino;
+        s->next = open_first;
+        open_first = s;
+    }
+    return 0;
+}
+
+static int sqlite_open(const struct store_options *options, struct store **ret)
+{
     CLEANUP(closep_store) struct sqlite_store *s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
@@ -340,7 +387,11 @@ static int sqlite_open(const struct store_options *options, struct store **ret)
     s->path = strdup(options->path);
     if (!s->path)
         return -ENOMEM;
-    r = start(s, options);
+    pthread_mutex_lock(&open_lock);
+    int r = prepare_file(s, options);
+    pthread_mutex_unlock(&open_lock);
+    if (r == 0)
+        r = start(s, options);
     if (r < 0)
         return r;
     *ret = &TAKE(s)->base;

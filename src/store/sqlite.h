@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/types.h>
 #include <sqlite3.h>
 
 #include "store/store.h"
@@ -44,6 +45,9 @@ enum sq_statement {
 
 struct sqlite_store {
     struct store base;
+    struct sqlite_store *next; /* others that this process has open */
+    dev_t device;
+    ino_t inode;
     sqlite3 *db;
     char *path;
     bool read_only;

@@ -225,6 +225,33 @@ static void test_files_are_private(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* Opening the same file again must not cost this process its locks: another process, closing what it
+ * takes for the last connection, would delete the WAL under us and what we write after would be lost. */
+static void test_other_process_leaves_the_wal(void **state)
+{
+    (void)state;
+    struct store *writer, *reader;
+    char command[256], wal[128];
+    struct stat st;
+    assert_int_equal(try_open(false, &writer), 0);
+    assert_int_equal(put_user(writer, "before", 10), 0);
+    assert_int_equal(try_open(true, &reader), 0);
+    snprintf(command, sizeof(command),
+             "sqlite3 %s \"INSERT INTO documents (kind, key, time, body) SELECT kind, 'other', time,"
+             " body FROM documents WHERE key = 'before'\"", place.path);
+    assert_int_equal(system(command), 0);
+    snprintf(wal, sizeof(wal), "%s-wal", place.path);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_int_equal(store_get(reader, STORE_USER, "other", NULL, NULL, NULL), 0);
+    assert_int_equal(put_user(writer, "after", 10), 0);
+    assert_int_equal(store_get(reader, STORE_USER, "after", NULL, NULL, NULL), 0);
+    snprintf(command, sizeof(command),
+             "test \"$(sqlite3 %s \"SELECT count(*) FROM documents\")\" = 3", place.path);
+    assert_int_equal(system(command), 0);
+    store_close(reader);
+    store_close(writer);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -235,6 +262,7 @@ int main(void)
         T(test_locked),
         T(test_full_disk),
         T(test_files_are_private),
+        T(test_other_process_leaves_the_wal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
