@@ -2,15 +2,18 @@
 """The server through its wire: real server, real store. usage: test_api.py SERVE SOURCE [NAME...]"""
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import urllib.parse
 
 import api
 import samples
-from api import Client, Server, start, until
+from api import Client, Server, start
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
 GETS = ["/session", "/overview", "/alerts", "/alerts/a1", "/suppressions", "/workloads",
@@ -77,6 +80,336 @@ def test_every_get():
         for path in ["/nothing", "/alerts/a/b", "/alerts/"]:
             assert c.get(path)[0] == 404, path
         assert c.post("/overview", {})[0] == 405
+
+
+def test_openapi():
+    """Routes of the program are routes of docs/openapi.json, both ways; replies are as it says."""
+    import jsonschema
+    server, c = start(SERVE, samples.ALL, ["sink=file,path=/dev/null"])
+    with server:
+        status, doc = c.get("/openapi.json")
+        assert status == 200
+        with open(os.path.join(SOURCE, "docs/openapi.json"), encoding="utf-8") as f:
+            assert doc == json.load(f)
+        said = {(m.upper(), p) for p, ms in doc["paths"].items() for m in ms}
+        assert said == routes_of_source(), said ^ routes_of_source()
+
+        def check(method, path, route, body=None):
+            status, data = c.call(method, path, body=body)
+            reply = doc["paths"][route][method.lower()]["responses"][str(status)]
+            schema = reply["content"]["application/json"]["schema"]
+            jsonschema.Draft202012Validator({**schema, "components": doc["components"]}).validate(data)
+            checked.add((method, route))
+            return status, data
+
+        checked = set()
+        for path in GETS + ["/openapi.json"]:
+            route = "/api/v1" + ("/alerts/{id}" if path == "/alerts/a1" else path.split("?")[0])
+            assert check("GET", "/api/v1" + path, route)[0] == 200
+        assert check("GET", "/healthz", "/healthz")[0] == 200
+        assert check("GET", "/api/v1/alerts/none", "/api/v1/alerts/{id}")[0] == 404
+        assert check("GET", "/api/v1/alerts?limit=x", "/api/v1/alerts")[0] == 400
+        _, d = check("POST", "/api/v1/suppressions", "/api/v1/suppressions",
+                     {"workload": "w", "key": "ab", "expires": 0, "reason": "r"})
+        check("DELETE", "/api/v1/suppressions/" + d["id"], "/api/v1/suppressions/{id}")
+        check("POST", "/api/v1/alerts/a1", "/api/v1/alerts/{id}", {"note": "seen"})
+        check("POST", "/api/v1/sinks/test", "/api/v1/sinks/test")
+        check("GET", "/api/v1/audit", "/api/v1/audit")
+        _, d = check("POST", "/api/v1/password", "/api/v1/password",
+                     {"old": api.NEW_PASSWORD, "new": "another battery"})
+        c.csrf = d["csrf"]
+        check("POST", "/api/v1/logout", "/api/v1/logout")
+        assert check("GET", "/api/v1/alerts", "/api/v1/alerts")[0] == 401
+        check("POST", "/api/v1/login", "/api/v1/login",
+              {"name": "admin", "password": "another battery"})
+        left = said - checked - {("GET", "/"), ("GET", "/metrics")}
+        assert not left, f"replies of {left} are not checked"
+
+
+def routes_of_source():
+    with open(os.path.join(SOURCE, "src/soc/route.c"), encoding="utf-8") as f:
+        rows = re.findall(r'^    \{"([A-Z]+)", (?:(V1) )?"([^"]*)"', f.read(), re.M)
+    return {(m, ("/api/v1" if v1 else "") + path or "/") for m, v1, path in rows}
+
+
+def test_csrf_and_roles():
+    with tempfile.TemporaryDirectory() as d:
+        server, admin = start(SERVE, samples.ALL, ["sink=file,path=" + d + "/alerts.jsonl"])
+        with server:
+            csrf = admin.csrf
+            for token in [None, "", "x" * 43, csrf[:-1]]:
+                admin.csrf = token
+                status, data = admin.post("/alerts/a1", {"note": "n"})
+                assert (status, data["error"]["code"]) == (403, "csrf"), data
+            admin.csrf = csrf
+            status, data = admin.post("/alerts/a1", {"note": "n"},
+                                      headers={"Sec-Fetch-Site": "cross-site"})
+            assert (status, data["error"]["code"]) == (403, "cross_site"), data
+            assert admin.post("/alerts/a1", raw=b'{"note":"n"}',
+                              headers={"Content-Type": "text/plain"})[0] == 415
+            vigia_user(server, "add", "vera", "-r", "viewer")
+            vigia_user(server, "add", "ana", "-r", "analyst")
+            vera, ana = Client(server), Client(server)
+            for c, name in [(vera, "vera"), (ana, "ana")]:
+                assert c.login(name, USER_PASSWORD)[0] == 200
+                assert c.get("/alerts")[0] == 200
+            new = {"workload": "w", "key": "ab", "expires": 0, "reason": "r"}
+            table = [("POST", "/alerts/a1", {"note": "n"}), ("POST", "/suppressions", new),
+                     ("GET", "/audit", None), ("POST", "/sinks/test", None)]
+            got = [[c.call(m, "/api/v1" + p, body=b)[0] for c in (vera, ana, admin)]
+                   for m, p, b in table]
+            assert got == [[403, 200, 200], [403, 201, 201], [403, 200, 200], [403, 403, 200]], got
+            with open(d + "/alerts.jsonl", encoding="utf-8") as f:
+                assert json.loads(f.readline())["test"] is True
+            # What happens to the user takes effect at once.
+            vigia_user(server, "password", "ana")
+            assert ana.get("/alerts")[0] == 401
+            vigia_user(server, "remove", "vera", password=None)
+            assert vera.get("/alerts")[0] == 401
+            audit = admin.get("/audit")[1]["audit"]
+            actions = {a["action"] for a in audit}
+            assert {"login", "user added", "user removed", "password changed", "alert changed",
+                    "suppression added", "sinks tested"} <= actions, actions
+
+
+USER_PASSWORD = "an honest password"
+
+
+def vigia_user(server, *arguments, password=USER_PASSWORD):
+    subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "user", *arguments,
+                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def test_verdicts():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        assert c.post("/alerts/a1", {})[0] == 400
+        assert c.post("/alerts/a1", {"state": "closed"})[0] == 400
+        assert c.post("/alerts/a1", {"state": "new", "verdict": "expected"})[0] == 400
+        assert c.post("/alerts/none", {"note": "x"})[0] == 404
+        status, a = c.post("/alerts/a1", {"state": "acknowledged"})
+        assert status == 200 and a["state"] == "acknowledged" and a["verdict"] is None
+        # The pipeline goes on extending the alert: neither undoes the other.
+        server.put({"kind": "alert", "key": "a1", "time": samples.NOW, "merge": True,
+                    "body": {"last": samples.NOW, "score": 99.0}})
+        status, a = c.post("/alerts/a1", {"verdict": "incident", "note": "a real one"})
+        assert (a["state"], a["verdict"], a["score"]) == ("closed", "incident", 99.0), a
+        assert [h["action"] for h in a["history"]] == ["acknowledged", "closed: incident"]
+        assert a["history"][1]["who"] == "admin" and a["history"][1]["note"] == "a real one"
+        status, a = c.post("/alerts/a1", {"state": "new"})
+        assert (a["state"], a["verdict"], len(a["history"])) == ("new", None, 3), a
+        _, s = c.post("/suppressions", {"workload": "w", "key": "0", "expires": time.time() + 60,
+                                        "reason": "maintenance"})
+        assert s["key"] == "0" * 16 and s["author"] == "admin", s
+        assert [x["id"] for x in c.get("/suppressions")[1]["suppressions"]] == [s["id"]]
+        assert c.post("/suppressions", {"workload": "w", "key": "0", "expires": 5,
+                                        "reason": "past"})[0] == 400
+        assert c.post("/suppressions", {"workload": "w", "key": "xyz", "expires": 0,
+                                        "reason": "no key"})[0] == 400
+        assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 200
+        assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 404
+
+
+def test_login_brakes():
+    server, admin = start(SERVE, samples.ALL)
+    with server:
+        vigia_user(server, "add", "ana", "-r", "analyst")
+        c = Client(server)
+        got = [c.login("ana", "wrong")[0] for _ in range(7)]
+        assert got == [401] * 5 + [429] * 2, got
+        assert 1 <= int(c.headers["Retry-After"]) <= 60
+        assert c.login("ana", USER_PASSWORD)[0] == 429, "the right password gets past the brake"
+        assert admin.get("/overview")[0] == 200
+        vigia_user(server, "unlock", "ana", password=None)
+        assert c.login("ana", USER_PASSWORD)[0] == 200
+        got = [c.login(f"nobody{i}", "wrong")[0] for i in range(22)]
+        assert got[0] == 401 and got[-1] == 429, got
+        assert "vigia_logins_braked_total" in c.call("GET", "/metrics")[1].decode()
+
+
+def test_unknown_users_take_as_long():
+    with Server(SERVE) as server:
+        took = {}
+        for name in ["admin", "nobody"] * 2:
+            begin = time.monotonic()
+            assert Client(server).login(name, "wrong")[0] == 401
+            took.setdefault(name, []).append(time.monotonic() - begin)
+        assert min(took["nobody"]) > 0.3 * min(took["admin"]), took
+
+
+def test_bad_bodies():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        for raw in [b"", b"{", b"[]", b"null", b'{"note":1}', b'{"note":"\xff"}', b'{"x":1}',
+                    b'{"note":"a","note":"b"}', b'{"note":"\\u0000"}', b"[" * 5000,
+                    b'{"note":"' + b"x" * 5000 + b'"}']:
+            status, data = c.post("/alerts/a1", raw=raw, headers={"Content-Type": "application/json"})
+            assert status == 400 and data["error"]["message"], (raw[:40], status)
+        status, data = c.post("/alerts/a1", raw=b"x" * 70000,
+                              headers={"Content-Type": "application/json"})
+        assert (status, data["error"]["code"]) == (413, "too_large"), data
+        # Larger than it says, by chunks: refused or cut off, never swallowed.
+        s = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        s.sendall(b"POST /api/v1/login HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(200):
+                s.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            s.sendall(b"0\r\n\r\n")
+            reply = s.recv(100)
+            assert reply == b"" or b" 413 " in reply, reply
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        s.close()
+        for line in [b"GET /" + b"a" * 40000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\xff\r\n\r\n",
+                     b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n"]:
+            s = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            try:
+                s.sendall(line)
+                reply = s.recv(100)
+                assert reply == b"" or reply.split()[1][:1] == b"4", reply
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            s.close()
+        assert c.get("/overview")[0] == 200
+
+
+def test_hostile_bytes():
+    """What containers are called reaches the client as JSON, whatever it is."""
+    name = "<script>alert(1)</script>\u202e\n../../etc/passwd"
+    server, c = start(SERVE, [samples.container(name=name, workload=name), samples.profile(name)])
+    with server:
+        status, data = c.get("/containers")
+        assert status == 200 and data["containers"][0]["name"] == name
+        assert c.headers["Content-Type"] == "application/json"
+        assert c.headers["X-Content-Type-Options"] == "nosniff"
+        status, _ = c.get("/workload?key=" + urllib.parse.quote(name))
+        assert status == 200
+
+
+def test_slow_clients():
+    """Connections that send a byte now and then do not hold up the others, and are cut off."""
+    server, c = start(SERVE, samples.ALL, ["request_s=2", "idle_s=30", "connections_max=64"])
+    with server:
+        slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+        end = time.monotonic() + 4
+        open_ones = set(slow)
+        while time.monotonic() < end:
+            for s in list(open_ones):
+                try:
+                    s.send(b"G")
+                except OSError:
+                    open_ones.discard(s)
+            begin = time.monotonic()
+            assert c.get("/session")[0] == 200
+            assert time.monotonic() - begin < 1
+            time.sleep(0.2)
+        assert not open_ones, f"{len(open_ones)} slow connections live on"
+        text = c.call("GET", "/metrics")[1].decode()
+        assert float(re.search(r"^vigia_http_connections_cut_total (\S+)", text, re.M)[1]) >= 40
+
+
+def test_headers_and_page():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        status, data = c.call("GET", "/")
+        assert status == 200 and b"<html" in data.lower()
+        policy = c.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert c.headers["Referrer-Policy"] == "no-referrer"
+        assert c.call("GET", "/no/such.js")[0] == 404
+        assert c.call("GET", "/../../etc/passwd")[0] in (200, 404)
+        status, _ = c.call("GET", "/api/v1/openapi.json")
+        etag = c.headers["ETag"]
+        status, data = c.call("GET", "/api/v1/openapi.json", headers={"If-None-Match": etag})
+        assert (status, data) == (304, b"")
+        if os.path.exists(os.path.join(SOURCE, "ui/dist/app.js")):
+            with open(os.path.join(SOURCE, "ui/dist/app.js"), "rb") as f:
+                status, data = c.call("GET", "/app.js")
+                assert data == f.read() and "javascript" in c.headers["Content-Type"]
+
+
+def test_metrics():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        status, data = Client(server).call("GET", "/metrics")
+        text = data.decode()
+        assert status == 200 and c.call("GET", "/metrics")[0] == 200
+        typed = set(re.findall(r"^# TYPE (\S+) (?:counter|gauge)$", text, re.M))
+        helped = set(re.findall(r"^# HELP (\S+) \S", text, re.M))
+        named = {re.match(r"[a-z0-9_]+", line)[0] for line in text.splitlines()
+                 if line and line[0] != "#"}
+        assert named <= typed and typed == helped, named ^ typed
+        assert all(re.fullmatch(r'[a-z0-9_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? -?[0-9.e+-]+', line)
+                   for line in text.splitlines() if line[0] != "#")
+        assert "vigia_calls_total 1000\n" in text
+        assert 'vigia_calls_dropped_total{reason="ring full"} 100\n' in text
+        assert 'vigia_alerts{state="new"} 3\n' in text
+        assert Client(server).call("GET", "/metrics", headers={"Host": "evil.example"})[0] == 401
+        assert Client(server).call("GET", "/healthz")[1] == {"status": "ok"}
+    with Server(SERVE, samples.ALL, ["metrics_token=secret token"]) as server:
+        c = Client(server)
+        assert c.call("GET", "/metrics")[0] == 401
+        assert c.call("GET", "/metrics", headers={"Authorization": "Bearer wrong"})[0] == 401
+        assert c.call("GET", "/metrics", headers={"Authorization": "Bearer secret token"})[0] == 200
+
+
+def test_tls():
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", d + "/key.pem", "-out",
+                        d + "/cert.pem"], check=True, stderr=subprocess.DEVNULL)
+        pair = [f"certificate={d}/cert.pem", f"key={d}/key.pem"]
+        os.chmod(d + "/key.pem", 0o600)
+        for options, why in [(["address=0.0.0.0"], "in the clear"), (["address=::"], "in the clear"),
+                             (["address=0.0.0.0", pair[0]], "both a TLS certificate and its key"),
+                             (["address=vigia.example"], "IPv4 or IPv6 address"),
+                             ([pair[0], f"key={d}/cert.pem"], "TLS"),
+                             ([pair[0], f"key={d}/none.pem"], "none.pem")]:
+            try:
+                Server(SERVE, [], options)
+            except RuntimeError as e:
+                assert why in str(e), (options, str(e))
+            else:
+                raise AssertionError(f"started with {options}")
+        os.chmod(d + "/key.pem", 0o644)
+        try:
+            Server(SERVE, [], pair)
+        except RuntimeError as e:
+            assert "chmod 600" in str(e)
+        os.chmod(d + "/key.pem", 0o600)
+        server, c = start(SERVE, samples.ALL, ["address=0.0.0.0", *pair])
+        with server:
+            assert server.tls and c.get("/overview")[0] == 200
+            c.login("admin", api.NEW_PASSWORD)
+            assert "Secure" in c.headers["Set-Cookie"]
+            assert c.headers["Set-Cookie"].startswith("__Host-vigia=")
+            assert "Strict-Transport-Security" in c.headers
+            assert c.call("GET", "/metrics")[0] == 401
+
+
+def test_many_at_once():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        bad = []
+
+        def work(n):
+            mine = Client(server)
+            mine.cookie, mine.csrf = c.cookie, c.csrf
+            for i in range(30):
+                if mine.get(GETS[(n + i) % len(GETS)])[0] != 200:
+                    bad.append(GETS[(n + i) % len(GETS)])
+                if i % 10 == 0 and mine.post("/alerts/a2", {"note": f"{n} {i}"})[0] != 200:
+                    bad.append("note")
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not bad, bad
+        assert len(c.get("/alerts/a2")[1]["history"]) == 24
 
 
 def main():
