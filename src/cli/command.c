@@ -7,10 +7,14 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+extern const struct command command_alerts;
 extern const struct command command_config;
+extern const struct command command_containers;
 extern const struct command command_demo;
 extern const struct command command_doctor;
 extern const struct command command_eval;
+extern const struct command command_ledger;
+extern const struct command command_profiles;
 extern const struct command command_up;
 extern const struct command command_user;
 
@@ -21,6 +25,10 @@ const struct command *const command_table[] = {
     &command_eval,
     &command_up,
     &command_user,
+    &command_alerts,
+    &command_containers,
+    &command_ledger,
+    &command_profiles,
     NULL,
 };
 
