@@ -2,25 +2,10 @@
 
 #include <stdio.h>
 
+#include "cli/config.h"
 #include "cli/look.h"
 #include "cli/table.h"
-
-uint32_t sinks_of_config(const struct config *c, struct sink_options ret[static SINKS_MAX])
-{
-    uint32_t n = 0;
-    for (; n < c->n_sinks && n < SINKS_MAX; n++) {
-        const struct config_sink *s = &c->sinks[n];
-        ret[n] = (struct sink_options){.type = s->type,
-                                       .name = s->name,
-                                       .path = s->path,
-                                       .address = s->address,
-                                       .protocol = s->protocol,
-                                       .url = s->url,
-                                       .secret = s->secret,
-                                       .score_min = s->score_min};
-    }
-    return n;
-}
+#include "soc/sink.h"
 
 static int print_results(const json_t *results)
 {
@@ -55,7 +40,7 @@ int sinks_test_command(const struct command_common *common)
     json_auto_t *results = NULL;
     if (config_load(common->config, common->data, &config) < 0)
         return EXIT_FAILED;
-    uint32_t n = sinks_of_config(config, sinks);
+    uint32_t n = config_sinks(config, sinks);
     if (n == 0 && !common->json)
         puts("No sinks are configured.\n"
              "  Add some under `sinks:` in the configuration; `vigia config schema` has their "
