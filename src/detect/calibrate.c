@@ -15,6 +15,7 @@
 #define MISS (1. / 16)   /* one miss, in the shortest window that is not made longer */
 #define CEILING .95      /* a peak above this share of the largest score: the detector is blind */
 #define MINUTES_MAX 20160 /* two weeks of minutes with a peak each */
+#define STARTS_FOR_RATES 8 /* fewer starts than this tell nothing about how their rates vary */
 #define GPD_AFTER_S PROFILE_DAY_S
 
 /* Highest held-out value of each detector per minute. */
@@ -185,6 +186,8 @@ static void set_thresholds(const struct profile *p, enum phase phase, struct lim
 {
     for (int c = 0; c < CHANNELS; c++) {
         l->theta[c] = channel_sees(p, l, c) ? 1 : 0;
+        if (c == CHANNEL_FREQUENCY && phase == PHASE_STARTUP && p->starts_done < STARTS_FOR_RATES)
+            l->theta[c] = 0;
         l->extend[c] = c == CHANNEL_NOVELTY ? .5 : 1 / MARGIN;
         double asked = p->options.alerts_per_day * p->options.share[c];
         if (c == CHANNEL_NOVELTY || phase == PHASE_STARTUP || p->observed_s < GPD_AFTER_S ||
@@ -251,7 +254,8 @@ static void window_keys(struct keys *k, const struct profile *p, const struct sa
         if (cold)
             continue;
         uint64_t pair = hash_mix(w->program, w->sysno[i]);
-        keys_add(k, EVIDENCE_PAIR, pair, mask);
+        if (!syscall_is_noise(w->sysno[i]))
+            keys_add(k, EVIDENCE_PAIR, pair, mask);
         int error = ret_is_error(w->ret[i]) ? ret_errno(w->ret[i]) : 0;
         if (error && error < 512 && error != EINTR) /* as the novelty detector counts them */
             keys_add(k, EVIDENCE_ERRNO, hash_mix(pair, w->ret[i]), mask);

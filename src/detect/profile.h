@@ -19,6 +19,7 @@ enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_
 struct profile_options {
     double ready_active_s;      /* 900: active seconds before steady is ready */
     double ready_quiet_s;       /* 600 of them without a new program, edge or pair */
+    double ready_after_s;       /* 0: off; else steady is ready after so long, whatever was seen */
     uint32_t ready_starts;      /* 2 starts before start-up is learnt */
     double startup_max_s;       /* 60 */
     double startup_quiet_s;     /* 10: the phase ends after so long without a new pair */

@@ -62,7 +62,7 @@ struct profile {
     uint32_t last_new_active_s; /* active_s when a program, edge or pair was last new */
     uint64_t last_new_ns;
     uint8_t last_new_kind;
-    uint32_t block_s; /* active seconds per time block */
+    uint32_t block_s; /* seconds per time block */
     uint32_t starts_begun, starts_done;
     uint64_t ready_ns[PHASES];
     uint32_t version;

@@ -14,7 +14,7 @@
 
 uint32_t profile_block(struct profile *p)
 {
-    uint32_t block = p->active_s / p->block_s;
+    uint32_t block = profile_s(p, p->now_ns) / p->block_s;
     while (block >= CONTENT_BLOCKS) { /* blocks get twice as long; pairs of them become one */
         p->block_s *= 2;
         block /= 2;
@@ -119,7 +119,8 @@ static void count_new(struct profile *p, const struct score *score, uint64_t now
         p->ngrams += kind == EVIDENCE_NGRAM;
         p->programs += kind == EVIDENCE_PROGRAM;
         p->pairs += kind == EVIDENCE_PAIR;
-        if (kind != EVIDENCE_PROGRAM && kind != EVIDENCE_EDGE && kind != EVIDENCE_PAIR)
+        if (kind != EVIDENCE_PROGRAM && kind != EVIDENCE_EDGE &&
+            (kind != EVIDENCE_PAIR || syscall_is_noise(score->items[i].sysno)))
             continue;
         p->last_new_active_s = p->active_s;
         p->last_new_ns = now_ns;
@@ -286,13 +287,15 @@ static void count_second(struct profile *p, const struct profile_place *at, uint
     uint64_t second = at->now_ns / NS_PER_S;
     if (second > p->observed_second)
         p->observed_second = second, p->observed_s++;
-    if (active_calls < p->options.active_calls || second <= p->active_second)
-        return;
-    p->active_second = second;
-    p->active_s++;
+    if (active_calls >= p->options.active_calls && second > p->active_second) {
+        p->active_second = second;
+        p->active_s++;
+    }
     const struct profile_options *o = &p->options;
-    if (!p->limits[PHASE_STEADY].ready && p->active_s >= o->ready_active_s &&
-        p->active_s - p->last_new_active_s >= o->ready_quiet_s)
+    bool learnt = p->active_s >= o->ready_active_s &&
+                  p->active_s - p->last_new_active_s >= o->ready_quiet_s;
+    bool forced = o->ready_after_s > 0 && profile_s(p, at->now_ns) >= o->ready_after_s;
+    if (!p->limits[PHASE_STEADY].ready && (learnt || forced))
         become_ready(p, at->now_ns);
 }
 

@@ -189,12 +189,14 @@ static void filter(struct engine *e, const struct profile *p, struct engine_proc
     s->value = n ? sum / MAX(s->per, 1.0) : 0;
 }
 
-/* Does a first sight count? Programs that were hardly learnt have too much that is new. */
+/* Does a first sight count? Programs that were hardly learnt have too much that is new; whether there
+ * is a futex or a sched_yield is up to the scheduler. */
 static int counted_kind(const struct engine *e, const struct profile *p, const struct evidence *x)
 {
-    (void)e;
     if (x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE)
         return x->kind;
+    if (x->kind == EVIDENCE_PAIR && syscall_is_noise(x->sysno))
+        return -1;
     uint64_t calls = profile_program_calls(p, x->program);
     if (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail))
         return calls ? KIND_BOLD : -1;
@@ -246,11 +248,12 @@ static void judge(struct engine *e, struct finding *f)
     }
 }
 
-/* The runtime's own process before its first exec in the container: its program and what it starts are
- * judged, its calls are not the workload's. */
-static bool is_joined(const struct engine_process *p)
+/* The runtime's own process before its first exec in the container: what it starts is judged and learnt;
+ * its calls are the runtime's, not the workload's, and which of them are seen is chance. The windows
+ * come after the execs of their block: so the program tells. */
+static bool is_joined(const struct engine_process *p, uint64_t program)
 {
-    return p->flags & PROGRAM_JOINED;
+    return p->joined_program && p->joined_program == program;
 }
 
 static struct profile_place place_of(const struct engine *e, const struct engine_container *c,
@@ -267,10 +270,10 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
     struct profile_place at = place_of(e, c, mono_ns);
     profile_see(c->profile, &at, s, &e->view);
     const struct window *w = s->window;
-    bool judged = profile_ready(c->profile, PHASE_STEADY) &&
+    bool judged = !e->view.known && profile_ready(c->profile, PHASE_STEADY) &&
                   (profile_ready(c->profile, c->phase) || c->phase == PHASE_STARTUP);
     bool part = false;
-    if (judged && !e->view.known && !(w && is_joined(p))) {
+    if (judged) {
         struct finding f = {.container = c, .process = p, .window = w, .exec = s->exec,
                             .now_ns = at.now_ns, .mono_ns = mono_ns};
         judge(e, &f);
@@ -298,6 +301,16 @@ static void take_exec(struct engine *e, struct engine_container *c, struct engin
     see(e, c, p, &s, x->time_ns);
 }
 
+static void note_joined(struct engine_container *c, struct engine_process *p,
+                        const struct process *x)
+{
+    if (!(x->flags & PROGRAM_JOINED) || !x->program)
+        return;
+    p->joined_program = x->program;
+    if (c)
+        c->joined_program = x->program;
+}
+
 static void take_process(struct engine *e, const struct process *x)
 {
     uint64_t now_ns = engine_time(e, x->time_ns);
@@ -318,12 +331,14 @@ static void take_process(struct engine *e, const struct process *x)
     if (parent && parent->container == p->container && !p->alert)
         p->alert = parent->alert;
     if (x->event == PROCESS_FORK) {
+        note_joined(c, p, x);
         p->program = x->program ? x->program : parent ? parent->program : 0;
         p->flags = x->flags;
         if (parent && parent->arguments && !p->arguments)
             p->arguments = strdup(parent->arguments);
         return;
     }
+    note_joined(c, p, x);
     take_exec(e, c, p, x);
     struct alert_state *a = c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
     if (a)
@@ -346,6 +361,8 @@ static void take_window(struct engine *e, const struct window *w)
         return;
     p->last_ns = MAX(p->last_ns, now_ns);
     p->program = p->program ? p->program : w->program;
+    if (is_joined(p, w->program))
+        return;
     uint64_t class[WINDOW_CALLS_MAX];
     for (unsigned i = 0; i < w->n_calls; i++) {
         const struct engine_text *t =
@@ -479,8 +496,10 @@ static void take_bin(struct engine *e, const struct bin *b)
     if (!c->second)
         c->second = b->second;
     c->bin.level = b->level;
-    for (uint32_t i = 0; i < b->n_counts; i++)
-        add_count(e, c, &b->counts[i]);
+    for (uint32_t i = 0; i < b->n_counts; i++) {
+        if (!c->joined_program || b->counts[i].program != c->joined_program)
+            add_count(e, c, &b->counts[i]);
+    }
 }
 
 /* A container is over: what is open of it closes. */

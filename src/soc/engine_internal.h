@@ -27,6 +27,7 @@ struct engine_process {
     uint64_t key, capture, start_ns, parent_start_ns, program;
     uint64_t first_ns, last_ns, exit_ns; /* engine time */
     uint64_t kind_ns[NOVELTY_KINDS]; /* when a first sight of the kind was counted last */
+    uint64_t joined_program;         /* its program while it was the runtime's, 0: never */
     uint64_t alert;                  /* it or an ancestor is part of this alert */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
@@ -50,6 +51,7 @@ struct engine_container {
     uint64_t key, capture;
     struct container info;
     struct profile *profile; /* NULL: not resolved yet */
+    uint64_t joined_program; /* the runtime's program that entered last */
     uint8_t phase;
     uint32_t start;
     uint64_t start_ns, pair_ns; /* start-up: since when, and when a pair was last new */

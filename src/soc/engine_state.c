@@ -98,7 +98,7 @@ static void container_state(struct engine *e, struct engine_container *c, struct
     profile_ref(e, &c->profile, s);
     state_u8(s, &c->phase), state_u32(s, &c->start), state_u64(s, &c->start_ns);
     state_u64(s, &c->pair_ns), state_u64(s, &c->second), state_u64(s, &c->minute_at);
-    state_u64(s, &c->alert), state_u64(s, &c->gone_ns);
+    state_u64(s, &c->alert), state_u64(s, &c->gone_ns), state_u64(s, &c->joined_program);
     pairs_state(&c->pairs, s);
     bin_state(c, s);
     peaks_state(&c->peaks, s), peaks_state(&c->minute, s);
@@ -144,6 +144,7 @@ static void process_state(struct engine_process *p, struct state *s)
     state_u64(s, &p->key), state_u64(s, &p->capture), state_u64(s, &p->start_ns);
     state_u64(s, &p->parent_start_ns), state_u64(s, &p->program), state_u64(s, &p->first_ns);
     state_u64(s, &p->last_ns), state_u64(s, &p->exit_ns), state_u64(s, &p->alert);
+    state_u64(s, &p->joined_program);
     for (int k = 0; k < NOVELTY_KINDS; k++)
         state_u64(s, &p->kind_ns[k]);
     state_u32(s, &p->container), state_u32(s, &p->tgid), state_u32(s, &p->parent_tgid);
