@@ -6,10 +6,11 @@
 
 #include "cli/command.h"
 
-extern const struct eval_dataset eval_adfa;
+extern const struct eval_dataset eval_adfa, eval_servers;
 
 const struct eval_dataset *const eval_table[] = {
     &eval_adfa,
+    &eval_servers,
     NULL,
 };
 

@@ -76,6 +76,7 @@ struct alert {
     double score; /* 50..99 */
     bool provisional, held, open;
     uint8_t phase; /* enum phase */
+    double last_over; /* when it last showed something that would open an alert by itself */
     double first, last, raised; /* raised: wall time of the cut that showed it */
     double latency_s;           /* raised - time of the first strange call's run */
     char *workload;

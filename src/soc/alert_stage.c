@@ -261,6 +261,8 @@ static void take(struct engine *e, struct alert_state *a, const struct finding *
     a->last_ns = MAX(a->last_ns, f->now_ns);
     a->alert.last = MAX(a->alert.last, engine_wall(e, f->mono_ns));
     add_shares(e, a, f);
+    if (strong)
+        a->alert.last_over = MAX(a->alert.last_over, engine_wall(e, f->mono_ns));
     if (f->process && strong)
         f->process->alert = a->hash;
     alert_add_evidence(e, a, f, strong || inside);

@@ -248,7 +248,7 @@ static void alert_body_state(struct alert *a, struct state *s)
     a->linked[sizeof(a->linked) - 1] = a->node[sizeof(a->node) - 1] = 0;
     state_f64(s, &a->score), state_bool(s, &a->provisional), state_bool(s, &a->held);
     state_bool(s, &a->open), state_u8(s, &a->phase), state_f64(s, &a->first);
-    state_f64(s, &a->last), state_f64(s, &a->raised), state_f64(s, &a->latency_s);
+    state_f64(s, &a->last), state_f64(s, &a->last_over), state_f64(s, &a->raised), state_f64(s, &a->latency_s);
     state_string(s, &a->workload);
     state_u64(s, &a->capture);
     info_state(&a->container, s);
