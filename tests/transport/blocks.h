@@ -99,7 +99,7 @@ static inline void random_rows(uint64_t *state, struct block *b)
         b->texts[i] = (struct text){random_any(state), (uint32_t)random_any(state),
                                     (uint8_t)random_below(state, 4),
                                     (uint8_t)random_below(state, 11),
-                                    random_string(state, TEXT_MAX)};
+                                    random_string(state, 60)};
     for (uint32_t i = 0; i < b->n_processes; i++) {
         struct process *p = &b->processes[i];
         *p = (struct process){random_any(state), random_any(state), random_any(state),
@@ -107,7 +107,7 @@ static inline void random_rows(uint64_t *state, struct block *b)
                               (uint32_t)random_any(state), (uint32_t)random_any(state),
                               (uint32_t)random_any(state), -(int32_t)random_below(state, 256),
                               (uint8_t)random_below(state, 4), (uint8_t)random_below(state, 32),
-                              random_string(state, 4000), random_string(state, 4000)};
+                              random_string(state, 200), random_string(state, 200)};
     }
     for (uint32_t i = 0; i < b->n_gaps; i++)
         b->gaps[i] = (struct gap){random_any(state), random_any(state), random_any(state),
@@ -148,7 +148,7 @@ static inline void random_container(uint64_t *state, struct container *c)
     char **strings[] = {&c->id,  &c->runtime, &c->name,    &c->image,    &c->version, &c->namespace_,
                         &c->pod, &c->owner,   &c->command, &c->workload, &c->reason};
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-        *strings[i] = random_string(state, CONTAINER_STRING_MAX);
+        *strings[i] = random_string(state, 60);
     c->labels = calloc(c->n_labels + 1, sizeof(*c->labels));
     for (uint32_t i = 0; i < c->n_labels; i++) {
         c->labels[i].key = random_string(state, 60);
