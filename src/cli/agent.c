@@ -118,6 +118,7 @@ static void tick(struct agent *a)
 static void *run(void *arg)
 {
     struct agent *a = arg;
+    pthread_setname_np(pthread_self(), "agent");
     while (!atomic_load(&a->stop)) {
         capture_wait(a->capture);
         tick(a);

@@ -255,6 +255,7 @@ static void *run(void *arg)
 {
     struct pipeline *p = arg;
     int r = 0;
+    pthread_setname_np(pthread_self(), "pipeline");
     while (r == 0 && !atomic_load(&p->stop)) {
         r = next(p, 250);
         if (r == -ETIMEDOUT)

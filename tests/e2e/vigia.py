@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,11 @@ class Vigia:
             if "\n{" in "\n" + out.stdout.strip() and command in ("alerts",) else None
         return lines if lines is not None else json.loads(out.stdout or "null")
 
+    def live(self):
+        """The document that the pipeline writes each second."""
+        with sqlite3.connect(f"file:{self.data}/vigia.db?mode=ro", uri=True) as database:
+            return json.loads(database.execute("SELECT body FROM documents WHERE key = 'live'").fetchone()[0])
+
     def request(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         headers = {"Content-Type": "application/json"}
@@ -128,3 +134,39 @@ class Vigia:
         status, answer = self.request("POST", "/api/v1/login", {"name": "admin", "password": password})
         assert status == 200, answer
         self.csrf = answer["csrf"]
+
+
+class Box:
+    """A real container made by tests/e2e/containers.sh; lives until the with block ends."""
+
+    def __init__(self, name, programs, command):
+        if os.geteuid() != 0 or not shutil.which("runc"):
+            skip("needs root and runc")
+        options = " ".join(f"-p {p}" for p in programs)
+        quoted = " ".join("'" + c.replace("'", "'\\''") + "'" for c in command)
+        self.script = (f"cd {ROOT}; BUILD={pathlib.Path(BINARY).parent}; source tests/e2e/containers.sh; "
+                       f"box_make {name} {options} {quoted} && box_start {name} && echo started; "
+                       f"while read -r line; do eval \"$line\"; echo done $?; done")
+        self.name = name
+
+    def __enter__(self):
+        self.process = subprocess.Popen(["bash", "-c", self.script], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        assert line.strip() == "started", f"the container did not start: {line}"
+        return self
+
+    def do(self, command):
+        """A line of shell with the functions of containers.sh; its output up to the end of it."""
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        output = []
+        for line in self.process.stdout:
+            if line.startswith("done "):
+                return int(line.split()[1]), "".join(output)
+            output.append(line)
+        raise AssertionError("the shell of the container ended")
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(60)
