@@ -7,6 +7,7 @@
 #include "base/log.h"
 
 #define VERDICT_PREFIX "verdict/"
+#define RETIRE_PREFIX "retire/" /* of `vigia profiles --retire` */
 
 struct decisions {
     struct store *store;
@@ -26,7 +27,7 @@ static enum verdict verdict_parse(const char *name)
     return VERDICT_NONE;
 }
 
-static const char *text(json_t *object, const char *name)
+static const char *text(const json_t *object, const char *name)
 {
     const char *s = json_string_value(json_object_get(object, name));
     return s ? s : "";
@@ -89,24 +90,46 @@ void decisions_free(struct decisions *d)
     free(d);
 }
 
-uint32_t decisions_apply(struct decisions *d, struct batch *ret)
+static void apply_verdict(struct decisions *d, const json_t *row)
 {
-    struct store_query query = {.kind = STORE_STATE, .prefix = VERDICT_PREFIX, .limit = 1000};
+    const char *id = text(row, "alert");
+    int r = engine_verdict(d->engine, id, verdict_parse(text(row, "verdict")));
+    if (r == -ENOENT)
+        log_info("the verdict on alert %s teaches nothing: its windows are no longer kept", id);
+    else if (r < 0)
+        log_error("cannot apply the verdict on alert %s: %s", id, strerror(-r));
+}
+
+static void apply_retirement(struct decisions *d, const json_t *row)
+{
+    const char *workload = text(row, "workload");
+    int r = engine_profile_reset(d->engine, workload);
+    if (r == 0)
+        log_info("%s is learnt anew, as %s asked for", workload, text(row, "who"));
+    else if (r != -ENOENT)
+        log_error("cannot retire the profile of %s: %s", workload, strerror(-r));
+}
+
+static uint32_t apply_words(struct decisions *d, const char *prefix,
+                            void (*apply)(struct decisions *, const json_t *), struct batch *ret)
+{
+    struct store_query query = {.kind = STORE_STATE, .prefix = prefix, .limit = 1000};
     json_t *rows = NULL, *row;
     size_t i;
-    apply_suppressions(d);
     if (store_find(d->store, &query, &rows, NULL) < 0)
         return 0;
     json_array_foreach(rows, i, row) {
-        const char *id = text(row, "alert");
-        int r = engine_verdict(d->engine, id, verdict_parse(text(row, "verdict")));
-        if (r == -ENOENT)
-            log_info("the verdict on alert %s teaches nothing: its windows are no longer kept", id);
-        else if (r < 0)
-            log_error("cannot apply the verdict on alert %s: %s", id, strerror(-r));
+        apply(d, row);
         batch_removal(ret, STORE_STATE, text(row, "key"));
     }
     uint32_t n = (uint32_t)json_array_size(rows);
     json_decref(rows);
     return n;
+}
+
+uint32_t decisions_apply(struct decisions *d, struct batch *ret)
+{
+    apply_suppressions(d);
+    return apply_words(d, VERDICT_PREFIX, apply_verdict, ret) +
+           apply_words(d, RETIRE_PREFIX, apply_retirement, ret);
 }

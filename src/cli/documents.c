@@ -213,19 +213,50 @@ static void blinds(const struct block *b, struct batch *ret)
     }
 }
 
+static json_t *labels_json(const struct container *c)
+{
+    json_t *labels = json_object();
+    for (uint32_t i = 0; i < c->n_labels; i++) {
+        CLEANUP(freep) char *key = utf8_copy(c->labels[i].key, strlen(c->labels[i].key));
+        if (key)
+            json_object_set_new(labels, key, json_text(c->labels[i].value));
+    }
+    return labels;
+}
+
+/* What an alert says of its container, and all the rest; in wall time. */
+static json_t *container_body(const struct block *b, const struct container *c)
+{
+    static const char *const states[] = {[CONTAINER_UNRESOLVED] = "unresolved",
+                                         [CONTAINER_RUNNING] = "running",
+                                         [CONTAINER_GONE] = "gone"};
+    char capture[20];
+    snprintf(capture, sizeof(capture), "%016" PRIx64, b->capture);
+    json_t *body = explain_container(c, b->capture, b->node);
+    json_t *rest = json_pack(
+        "{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:f, s:o, s:o}", "capture",
+        capture, "number", (json_int_t)c->number, "runtime", json_text(c->runtime), "version",
+        json_text(c->version), "owner", json_text(c->owner), "command", json_text(c->command),
+        "workload", json_text(c->workload), "state",
+        states[MIN(c->state, ARRAY_SIZE(states) - 1)], "reason", json_text(c->reason), "wanted",
+        (int)c->wanted, "attached", (int)c->attached, "sandbox", (int)c->sandbox, "born",
+        block_wall_s(b, c->born_ns), "gone",
+        c->gone_ns ? json_real(block_wall_s(b, c->gone_ns)) : json_null(), "labels",
+        labels_json(c));
+    if (body && rest)
+        json_object_update(body, rest);
+    json_decref(rest);
+    return body;
+}
+
 void documents_block(struct documents *d, const struct block *b, struct batch *ret)
 {
     char key[STORE_KEY_MAX];
     for (uint32_t i = 0; i < b->n_containers; i++) {
         const struct container *c = &b->containers[i];
         store_container_key(b->capture, c->number, key);
-        json_t *body = explain_container(c, b->capture, b->node);
-        if (body) { /* the API's times are wall times */
-            json_object_set_new(body, "born", json_real(block_wall_s(b, c->born_ns)));
-            json_object_set_new(body, "gone", c->gone_ns ? json_real(block_wall_s(b, c->gone_ns))
-                                                         : json_null());
-        }
-        batch_document(ret, STORE_CONTAINER, key, block_wall_s(b, c->born_ns), body, true);
+        batch_document(ret, STORE_CONTAINER, key, block_wall_s(b, c->born_ns), container_body(b, c),
+                       true);
     }
     texts(b, ret);
     for (uint32_t i = 0; i < b->n_processes; i++) {

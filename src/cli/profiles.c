@@ -48,7 +48,8 @@ static const struct argp argp = {
     "running and start-up are learnt apart; while start-up is not learnt, what is strange in a "
     "start is listed as held and not sent. A provisional profile has seen too little for its "
     "thresholds to promise the rate of false alerts that was asked for; it alerts all the same.\n\n"
-    "FALSE/DAY is the rate of alerts that may have been false, as an upper bound with 95 % "
+    "RUNNING counts containers, CALLS what was learnt from. FALSE/DAY is the rate of alerts that "
+    "may have been false, as an upper bound with 95 % "
     "confidence, beside the rate that was asked for.\n\n"
     "With --json one profile a line.\n\n"
     "Examples:\n"
@@ -60,7 +61,7 @@ static const struct argp argp = {
 
 static const struct table_column columns[] = {
     {"WORKLOAD", false, 16}, {"STATE", false, 0}, {"STEADY", false, 0}, {"START-UP", false, 0},
-    {"CONTAINERS", true, 0}, {"LEARNT", true, 0}, {"ALERTS", true, 0},  {"FALSE/DAY", true, 0},
+    {"RUNNING", true, 0},    {"CALLS", true, 0},  {"ALERTS", true, 0},  {"FALSE/DAY", true, 0},
 };
 
 /* "ready", or how far and how long: "60 %, 5 min left". */
@@ -88,8 +89,7 @@ static void add_row(struct table *t, const json_t *p)
     part_cell(t, json_object_get(p, "steady"));
     part_cell(t, json_object_get(p, "startup"));
     table_cell(t, "%.0f", look_number(p, "containers"));
-    table_cell(t, "%s calls",
-               words_count(look_number(json_object_get(p, "learnt"), "calls"), calls));
+    table_cell(t, "%s", words_count(look_number(json_object_get(p, "learnt"), "calls"), calls));
     table_cell(t, "%.0f", look_number(alerts, "count"));
     if (json_is_number(bound))
         table_cell(t, "< %.2g of %.2g", json_number_value(bound), look_number(p, "asked_per_day"));
