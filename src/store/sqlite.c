@@ -234,10 +234,11 @@ int sq_end(struct sqlite_store *s, const char *what)
     return r;
 }
 
-/* The databases that this process has open. POSIX gives up all of a process's locks on a file when any
- * descriptor of that file is closed (https://sqlite.org/howtocorrupt.html, 2.2): another process
- * would then take itself for the only one and delete the WAL under us. So a file that is open here is
- * not opened and closed once more to look at it; whoever opened it first has looked. */
+/* The databases that this process has open. POSIX gives up all of a process's locks on a file when
+ * any descriptor of that file is closed (https://sqlite.org/howtocorrupt.html, 2.2): another
+ * process would then take itself for the only one and delete the WAL under us. So a file that is
+ * open here is not opened and closed once more to look at it; whoever opened it first has looked.
+ */
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sqlite_store *open_first;
 

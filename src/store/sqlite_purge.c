@@ -171,40 +171,43 @@ static const char delete_scores[] =
     " old.channel, old.phase FROM sources CROSS JOIN scores AS old ON old.source = sources.id AND"
     " old.time < ? LIMIT 500)";
 
+static const char delete_alerts[] =
+    "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM documents WHERE kind = 0"
+    " AND time < ? AND state = 'closed' LIMIT 500)";
+
+/* Processes that ended, or whose container did: those that run are still to be named. */
+static const char delete_processes[] =
+    "DELETE FROM documents WHERE kind = 3 AND key IN (SELECT d.key FROM documents AS d"
+    " WHERE d.kind = 3 AND d.time < ? AND (json_extract(d.body, '$.last') > 0 OR NOT EXISTS"
+    " (SELECT 1 FROM documents AS c WHERE c.kind = 2 AND c.key = json_extract(d.body,"
+    " '$.container') AND c.state <> 'gone')) LIMIT 500)";
+
+static const char delete_containers[] =
+    "DELETE FROM documents WHERE kind = 2 AND key IN (SELECT key FROM documents WHERE kind = 2"
+    " AND time < ?1 AND state = 'gone' AND coalesce(json_extract(body, '$.gone'), time) < ?1"
+    " LIMIT 500)";
+
+/* A text may be said again by any process that lives, so age says little: only the table's room. */
+static const char delete_texts[] =
+    "DELETE FROM documents WHERE kind = 4 AND key IN (SELECT key FROM documents WHERE kind = 4"
+    " AND time < ? AND (SELECT count(*) FROM documents WHERE kind = 4) > 1000000"
+    " ORDER BY time LIMIT 500)";
+
 static int purge_documents(struct purge *p)
 {
     const struct store_retention *k = p->retention;
-    uint64_t *n = &p->gone.documents;
-    int r = delete_old(p,
-                       "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM documents"
-                       " WHERE kind = 0 AND time < ? AND json_extract(body, '$.state') = 'closed'"
-                       " LIMIT 500)",
-                       cutoff(p, k->alerts_age_s), n);
-    const double old = cutoff(p, k->processes_age_s);
-    /* A process that ended, or whose container did; a text lives as long as the table has room. */
-    if (r == 0)
-        r = delete_old(
-            p,
-            "DELETE FROM documents WHERE kind = 3 AND key IN (SELECT d.key FROM documents AS d"
-            " WHERE d.kind = 3 AND d.time < ? AND (json_extract(d.body, '$.gone') > 0 OR NOT"
-            " EXISTS (SELECT 1 FROM documents AS c WHERE c.kind = 2 AND c.key ="
-            " json_extract(d.body, '$.container') AND json_extract(c.body, '$.state') <> 'gone'"
-            ")) LIMIT 500)",
-            old, n);
-    if (r == 0)
-        r = delete_old(
-            p,
-            "DELETE FROM documents WHERE kind = 2 AND key IN (SELECT key FROM documents WHERE"
-            " kind = 2 AND time < ?1 AND json_extract(body, '$.state') = 'gone' AND"
-            " coalesce(json_extract(body, '$.gone'), time) < ?1 LIMIT 500)",
-            old, n);
-    if (r == 0)
-        r = delete_old(
-            p,
-            "DELETE FROM documents WHERE kind = 4 AND key IN (SELECT key FROM documents WHERE"
-            " kind = 4 AND time < ? AND (SELECT count(*) FROM documents WHERE kind = 4) >"
-            " 1000000 ORDER BY time LIMIT 500)",
-            old, n);
+    const struct {
+        const char *sql;
+        double age_s;
+    } all[] = {
+        {delete_alerts, k->alerts_age_s},
+        {delete_processes, k->processes_age_s},
+        {delete_containers, k->processes_age_s},
+        {delete_texts, k->processes_age_s},
+    };
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++)
+        r = delete_old(p, all[i].sql, cutoff(p, all[i].age_s), &p->gone.documents);
     return r;
 }
 
@@ -252,6 +255,8 @@ static int purge_groups_by_size(struct purge *p, const char *reasons)
 static int purge_by_size(struct purge *p)
 {
     int r = purge_groups_by_size(p, "0, 3");
+    for (double age = 4 * 86400; r == 0 && age >= 60 && is_too_big(p); age /= 2)
+        r = delete_old(p, delete_processes, p->now - age, &p->gone.documents);
     for (double age = 86400; r == 0 && age >= 60 && is_too_big(p); age /= 2)
         r = roll_up(p, 1, 60, p->now - age);
     for (double age = 7 * 86400; r == 0 && age >= 3600 && is_too_big(p); age /= 2)

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 #define KEYS_MAX 1000
 #define LIMIT_MAX 10000
@@ -158,7 +159,11 @@ static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row)
         s->rc = SQLITE_CORRUPT;
         return NULL;
     }
-    json_object_set_new(body, "key", json_string((const char *)sqlite3_column_text(row, 0)));
+    /* A workload's name may be any bytes. */
+    CLEANUP(freep)
+    char *key =
+        utf8_copy((const char *)sqlite3_column_text(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+    json_object_set_new(body, "key", json_string(key ? key : ""));
     json_object_set_new(body, "time", json_real(sqlite3_column_double(row, 1)));
     return body;
 }

@@ -63,7 +63,7 @@ void store_retention_default(struct store_retention *ret)
         .bins_hour_age_s = 400 * day,
         .alerts_age_s = 400 * day,
         .scores_age_s = 30 * day,
-        .processes_age_s = 30 * day,
+        .processes_age_s = 7 * day,
         .size_max_bytes = UINT64_C(4) << 30,
     };
 }

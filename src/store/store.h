@@ -231,9 +231,9 @@ struct store_retention {
     double bins_hour_age_s;   /* then they go */
     double alerts_age_s;      /* closed alerts; open ones stay */
     double scores_age_s;
-    double processes_age_s; /* processes, texts, gone containers and their ledger, deliveries */
-    /* Passed: plain windows go oldest first, then seconds are rolled up, minutes, scores, anomalous
-     * windows. Alerts, profiles, audit never go for size. */
+    double processes_age_s; /* processes that ended, containers that are gone */
+    /* Passed: plain windows go oldest first, then ended processes, then seconds are rolled up,
+     * minutes, scores, anomalous windows. Alerts, profiles, ledger, audit never go for size. */
     uint64_t size_max_bytes;
 };
 /* The defaults of docs/OPERATIONS.md. */

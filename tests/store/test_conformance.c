@@ -440,7 +440,14 @@ static void test_purge_by_age_sums_what_it_rolls_up(void **state)
     put(t->s, STORE_ALERT, "open", T0, "{\"state\": \"new\"}");
     put(t->s, STORE_ALERT, "closed", T0, "{\"state\": \"closed\"}");
 
+    put(t->s, STORE_CONTAINER, "c1", T0, "{\"state\": \"running\"}");
+    put(t->s, STORE_CONTAINER, "c2", T0, "{\"state\": \"gone\", \"gone\": 1764000001}");
+    put(t->s, STORE_PROCESS, "runs", T0, "{\"container\": \"c1\"}");
+    put(t->s, STORE_PROCESS, "ended", T0, "{\"container\": \"c1\", \"last\": 1764000001}");
+    put(t->s, STORE_PROCESS, "gone", T0, "{\"container\": \"c2\"}");
+
     struct store_retention keep = {.windows_age_s = 10,
+                                   .processes_age_s = 10,
                                    .bins_second_age_s = 6000,
                                    .bins_minute_age_s = 8000,
                                    .alerts_age_s = 10,
@@ -459,6 +466,9 @@ static void test_purge_by_age_sums_what_it_rolls_up(void **state)
     assert_int_equal(stats.windows, 1);
     assert_int_equal(store_get(t->s, STORE_ALERT, "open", NULL, NULL, NULL), 0);
     assert_int_equal(store_get(t->s, STORE_ALERT, "closed", NULL, NULL, NULL), -ENOENT);
+
+    expect_keys(t->s, (struct store_query){.kind = STORE_PROCESS}, "runs", 1);
+    expect_keys(t->s, (struct store_query){.kind = STORE_CONTAINER}, "c1", 1);
 
     /* A late bin of a minute that was rolled up before adds to it. */
     commit_bin(t->s, spool_b, 1, T0);
