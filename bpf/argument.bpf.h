@@ -241,8 +241,9 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
 {
     struct dictionary_key key = {container, text_hash(r)};
     u64 word = (u64)(WORD_HAS_ARGUMENT | (r->truncated ? WORD_TRUNCATED : 0)) << 32 | key.hash;
-    u32 epoch = control.epoch, *sent = bpf_map_lookup_elem(&dictionary, &key);
-    if (sent && *sent == epoch)
+    struct dictionary_entry *sent = bpf_map_lookup_elem(&dictionary, &key);
+    struct dictionary_entry now = {control.epoch, 0, 0};
+    if (sent && sent->epoch == now.epoch)
         return word;
     struct container_entry *e = bpf_map_lookup_elem(&containers, &container);
     if (!sent && e && e->texts >= TEXTS_MAX) {
@@ -259,7 +260,7 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
     /* The text first, then the dictionary: else a word could stand for a text that nobody has. */
     if (record_send(r, size))
         return word | (u64)WORD_NO_TEXT << 32;
-    long error = bpf_map_update_elem(&dictionary, &key, &epoch, BPF_ANY);
+    long error = bpf_map_update_elem(&dictionary, &key, &now, BPF_ANY);
     barrier_value(error);
     if (error)
         return word;

@@ -137,6 +137,10 @@ struct container_entry {
 struct dictionary_key {
     u32 container, hash;
 };
+struct dictionary_entry {
+    u32 epoch, pad; /* in which the text was sent */
+    u64 text;       /* its id, set by user space for its successor; 0: not read yet */
+};
 
 /* Records of the text ring buffer. */
 enum record_type {

@@ -88,8 +88,15 @@ struct {
     __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct dictionary_key);
-    __type(value, u32);
-} dictionary SEC(".maps"); /* -> epoch in which the text was sent */
+    __type(value, struct dictionary_entry);
+} dictionary SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, u32);
+    __type(value, u64);
+} programs SEC(".maps"); /* exec number -> text id of its key: user space's notes for its successor */
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

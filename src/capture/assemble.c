@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -24,7 +25,14 @@ struct thread {
     struct memory now, before; /* before: as it was when the cut began */
     uint64_t cut;              /* the last that touched it */
     uint32_t window;           /* its open window in the block, or NO_WINDOW */
-    bool known, known_before;
+    bool known, known_before, exited;
+    bool adopted; /* from an agent before us, without its exec number */
+};
+
+struct gap_found {
+    uint64_t position;
+    uint32_t ring;
+    struct gap gap;
 };
 
 struct run {
@@ -42,7 +50,8 @@ struct assembler {
     uint64_t refused;
     struct bins bins;
     struct run *runs;
-    uint32_t n_runs, runs_size;
+    struct gap_found *found; /* [n_found]: gap records of this cut */
+    uint32_t n_runs, runs_size, n_found, found_size;
     uint32_t windows_size, gaps_size, ledger_size;
 };
 
@@ -64,6 +73,7 @@ void assembler_free(struct assembler *a)
     bins_done(&a->bins);
     free(a->slots);
     free(a->runs);
+    free(a->found);
     free(a);
 }
 
@@ -105,9 +115,9 @@ static int run_add(struct assembler *a, const struct ring_read *r, uint32_t ring
     return 0;
 }
 
-static int gap_calls(struct assembler *a, struct block *b, struct gap gap)
+static int gap_tell(struct assembler *a, struct block *b, struct gap gap, const struct names *names)
 {
-    if (gap.calls == 0)
+    if (gap.container != CONTAINER_UNKNOWN && !names->wanted(names->user, &gap.container))
         return 0;
     struct ledger_count *l = ledger_at(a, b, gap.container);
     if (!l)
@@ -130,7 +140,7 @@ static void gap_note(struct assembler *a, uint64_t first_ns, uint64_t last_ns)
 }
 
 /* Reads gap words at `at`; returns the position after them. */
-static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint64_t at, struct block *b)
+static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint32_t ring, uint64_t at)
 {
     struct gap gap = {.cpu = r->cpu, .reason = DROP_RING_FULL, .container = CONTAINER_UNKNOWN};
     for (; at < r->head; at++) {
@@ -150,15 +160,15 @@ static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint64_
             break;
         default:
             gap.calls = AUX_VALUE(w);
-            gap_calls(a, b, gap);
+            if (gap.calls && !grow(&a->found, a->n_found, &a->found_size, sizeof(*a->found)))
+                a->found[a->n_found++] = (struct gap_found){at, ring, gap};
         }
     }
     return at;
 }
 
 /* Finds r's runs that began before t0; the last may still be going on. */
-static int runs_find(struct assembler *a, const struct ring_read *rings, uint32_t i, uint64_t t0,
-                     struct block *b)
+static int runs_find(struct assembler *a, const struct ring_read *rings, uint32_t i, uint64_t t0)
 {
     struct ring_read r = rings[i];
     uint64_t at = r.from;
@@ -167,7 +177,7 @@ static int runs_find(struct assembler *a, const struct ring_read *rings, uint32_
         uint64_t w = r.words[at & r.mask];
         if (WORD_TYPE(w) == WORD_AUX && AUX_KIND(w) >= AUX_GAP_FIRST) {
             a->runs[a->n_runs - 1].until = at;
-            uint64_t after = gap_read(a, &r, at, b);
+            uint64_t after = gap_read(a, &r, i, at);
             at = after > at ? after : at + 1;
             continue;
         }
@@ -233,6 +243,9 @@ static struct thread *thread_of_run(struct assembler *a, const struct run *run)
     uint32_t generation = CONTEXT_GENERATION(run->context[2]);
     uint32_t tgid = CONTEXT_TGID(run->context[2]);
     uint64_t exec_key = (uint64_t)generation << 32 | CONTEXT_PROGRAM(run->context[2]);
+    if (t->adopted && t->generation == generation && t->tgid == tgid)
+        t->now.exec_key = exec_key;
+    t->adopted = false;
     if (!t->known || t->now.exec_key != exec_key || t->tgid != tgid) {
         bool exec = t->known && t->tgid == tgid && (uint32_t)t->now.exec_key != (uint32_t)exec_key;
         memory_clear(&t->now);
@@ -241,6 +254,7 @@ static struct thread *thread_of_run(struct assembler *a, const struct run *run)
         t->now.last_ns = t->known ? t->now.last_ns : run->time_ns;
         t->window = NO_WINDOW;
         t->known = true;
+        t->exited = false;
     }
     t->tgid = tgid;
     t->generation = generation;
@@ -369,12 +383,17 @@ static int run_refuse(struct assembler *a, const struct run *run, const struct r
     return 0;
 }
 
-/* Adds a run. -ENOSPC: no more windows; the ring then stands where the run was left. */
-static int run_add_calls(struct assembler *a, const struct run *run, struct ring_read *r,
-                         uint32_t windows_max, const struct names *names, struct block *b)
+uint64_t calls_between(const struct ring_read *r, uint64_t from, uint64_t until)
 {
-    memcpy(r->context, run->context, sizeof(r->context));
-    r->from = run->from;
+    uint64_t n = 0;
+    for (uint64_t at = from; at < until; at++)
+        n += WORD_TYPE(r->words[at & r->mask]) == WORD_SYSCALL;
+    return n;
+}
+
+static int run_deliver(struct assembler *a, const struct run *run, struct ring_read *r,
+                       uint32_t windows_max, const struct names *names, struct block *b)
+{
     uint32_t number = CONTEXT_CONTAINER(run->context[0]), container = number;
     uint32_t exec = CONTEXT_PROGRAM(run->context[2]), tgid = CONTEXT_TGID(run->context[2]);
     if (run->from == run->until || !names->wanted(names->user, &container)) {
@@ -401,6 +420,7 @@ static int run_add_calls(struct assembler *a, const struct run *run, struct ring
             error = call_add(a, t, run, r->cpu, r->from, windows_max, c, b);
             delivered += !error;
             sysno = c.sysno;
+            t->exited |= c.ret == RET_NEVER && (SYSNO_NUMBER(sysno) == SYS_exit || SYSNO_NUMBER(sysno) == SYS_exit_group);
         }
     }
     struct ledger_count *l = delivered ? ledger_at(a, b, container) : NULL;
@@ -410,6 +430,18 @@ static int run_add_calls(struct assembler *a, const struct run *run, struct ring
         l->seen += delivered;
         l->delivered += delivered;
     }
+    return error;
+}
+
+/* Adds a run. -ENOSPC: no more windows; the ring then stands where the run was left. */
+static int run_add_calls(struct assembler *a, const struct run *run, struct ring_read *r,
+                         uint32_t windows_max, const struct names *names, struct block *b)
+{
+    memcpy(r->context, run->context, sizeof(r->context));
+    r->from = run->from;
+    int error = run_deliver(a, run, r, windows_max, names, b);
+    if (r->counted != CALLS_UNKNOWN)
+        r->counted += calls_between(r, run->from, r->from);
     return error;
 }
 
@@ -427,14 +459,29 @@ static int checkpoint_write(const struct ring_read *rings, uint32_t n, struct bl
     return 0;
 }
 
+/* Gap records that lie before where reading stopped. */
+static int gaps_tell(struct assembler *a, struct ring_read *rings, const struct names *names, struct block *b)
+{
+    for (uint32_t i = 0; i < a->n_found; i++) {
+        const struct gap_found *f = &a->found[i];
+        if (f->position >= rings[f->ring].from)
+            continue;
+        int error = gap_tell(a, b, f->gap, names);
+        if (error)
+            return error;
+        rings[f->ring].counted += rings[f->ring].counted == CALLS_UNKNOWN ? 0 : f->gap.calls;
+    }
+    return 0;
+}
+
 int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
                   uint32_t windows_max, const struct names *names, struct block *b)
 {
     a->cut++;
-    a->n_runs = 0;
+    a->n_runs = a->n_found = 0;
     a->windows_size = a->gaps_size = a->ledger_size = 0;
     for (uint32_t i = 0; i < n; i++) {
-        int error = runs_find(a, rings, i, t0, b);
+        int error = runs_find(a, rings, i, t0);
         if (error)
             return error;
         if (rings[i].gap_first)
@@ -448,7 +495,9 @@ int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint
         if (error)
             return error;
     }
-    int error = bins_flush(&a->bins, b);
+    int error = gaps_tell(a, rings, names, b);
+    if (!error)
+        error = bins_flush(&a->bins, b);
     return error ? error : checkpoint_write(rings, n, b);
 }
 
@@ -464,9 +513,20 @@ void assembler_roll_back(struct assembler *a)
     }
 }
 
-void assembler_forget(struct assembler *a, uint32_t tgid, uint64_t time_ns)
+void assembler_sweep(struct assembler *a, uint64_t before_ns,
+                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns), void *user)
 {
-    (void)a, (void)tgid, (void)time_ns;
+    uint32_t n = 0;
+    table_clear(&a->threads);
+    for (uint32_t i = 0; i < a->n_slots; i++) {
+        const struct thread *t = &a->slots[i];
+        if (!t->known || (t->now.last_ns < before_ns && (t->exited || ended(user, t->tgid, t->start_ns))))
+            continue;
+        a->slots[n] = *t;
+        if (!table_put(&a->threads, (uint64_t)t->tid + 1, n))
+            n++;
+    }
+    a->n_slots = n;
 }
 
 int assembler_save(const struct assembler *a, struct block *b)
@@ -487,9 +547,67 @@ int assembler_save(const struct assembler *a, struct block *b)
     return 0;
 }
 
-int assembler_load(struct assembler *a, const struct block *b)
+uint32_t assembler_dump(const struct assembler *a, struct thread_memory *ret, uint32_t max)
 {
-    (void)a, (void)b;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a->n_slots && n < max; i++) {
+        const struct thread *t = &a->slots[i];
+        if (!t->known || t->exited)
+            continue;
+        struct thread_memory *m = &ret[n++];
+        *m = (struct thread_memory){.start_ns = t->start_ns, .program = t->program,
+                                    .exec_key = t->now.exec_key, .last_ns = t->now.last_ns,
+                                    .container = t->container, .tgid = t->tgid, .tid = t->tid,
+                                    .generation = t->generation, .n_context = t->now.n_context};
+        memcpy(m->context, t->now.context, sizeof(m->context));
+    }
+    return n;
+}
+
+int assembler_restore(struct assembler *a, const struct thread_memory *from, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct thread_memory *m = &from[i];
+        if (m->n_context > WINDOW_CONTEXT_MAX || table_get(&a->threads, (uint64_t)m->tid + 1))
+            continue;
+        struct thread *t = thread_new(a, m->tid);
+        if (!t)
+            return -ENOMEM;
+        t->tgid = m->tgid;
+        t->generation = m->generation;
+        t->container = m->container;
+        t->program = m->program;
+        t->start_ns = m->start_ns;
+        t->known = true;
+        t->now.exec_key = m->exec_key;
+        t->now.last_ns = m->last_ns;
+        t->now.n_context = m->n_context;
+        memcpy(t->now.context, m->context, sizeof(t->now.context));
+    }
+    return 0;
+}
+
+int assembler_replay(struct assembler *a, const struct block *b)
+{
+    for (uint32_t i = 0; i < b->n_windows; i++) {
+        const struct window *w = &b->windows[i];
+        uint64_t *at = table_get(&a->threads, (uint64_t)w->tid + 1);
+        struct thread *t = at ? &a->slots[*at] : thread_new(a, w->tid);
+        if (!t)
+            continue; /* counted */
+        if (!t->known || t->generation != w->generation || t->tgid != w->tgid || t->program != w->program ||
+            w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
+            memory_clear(&t->now);
+        t->tgid = w->tgid;
+        t->generation = w->generation;
+        t->container = w->container;
+        t->program = w->program;
+        t->start_ns = w->start_ns;
+        t->known = t->adopted = true;
+        t->now.last_ns = w->last_ns;
+        for (uint32_t k = 0; k < w->n_calls; k++)
+            memory_add(&t->now, w->sysno[k]);
+    }
     return 0;
 }
 

@@ -28,8 +28,13 @@ struct ring_read {
     uint64_t from, head; /* positions: read [from, head) */
     uint64_t context[3]; /* in force at from */
     uint64_t gap_first;  /* calls are being lost since then; 0: not */
+    uint64_t counted; /* calls read or known to be lost since the audit began; CALLS_UNKNOWN: not begun */
     uint16_t cpu;
 };
+#define CALLS_UNKNOWN UINT64_MAX
+
+/* How many calls there are in [from, until). */
+uint64_t calls_between(const struct ring_read *r, uint64_t from, uint64_t until);
 
 struct assembler;
 
@@ -45,12 +50,24 @@ int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint
 /* Forgets what the last cut changed (its block was not kept). */
 void assembler_roll_back(struct assembler *a);
 
-/* A process ended: its threads go with the next cut. */
-void assembler_forget(struct assembler *a, uint32_t tgid, uint64_t time_ns);
+/* Forgets threads without a call since before_ns that exited, or whose process ended() says has. */
+void assembler_sweep(struct assembler *a, uint64_t before_ns,
+                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns), void *user);
 
-/* Left contexts of live threads into a snapshot block, and back from it. */
+/* Left contexts of live threads into a snapshot block. */
 int assembler_save(const struct assembler *a, struct block *b);
-int assembler_load(struct assembler *a, const struct block *b);
+
+/* What is remembered of a thread, for a successor. */
+struct thread_memory {
+    uint64_t start_ns, program, exec_key, last_ns;
+    uint32_t container, tgid, tid, generation;
+    uint16_t context[WINDOW_CONTEXT_MAX];
+    uint8_t n_context, pad[7];
+};
+uint32_t assembler_dump(const struct assembler *a, struct thread_memory *ret, uint32_t max);
+int assembler_restore(struct assembler *a, const struct thread_memory *from, uint32_t n);
+/* As if the block's windows had been made by this assembler. */
+int assembler_replay(struct assembler *a, const struct block *b);
 
 uint32_t assembler_threads(const struct assembler *a);
 uint64_t assembler_refused(const struct assembler *a);

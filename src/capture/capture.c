@@ -12,43 +12,19 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "capture/assemble.h"
-#include "capture/decide.h"
-#include "capture/known.h"
+#include "capture/audit.h"
+#include "capture/live.h"
 #include "capture/pins.h"
 #include "capture/records.h"
+#include "capture/resume.h"
 
 #define TICK_NS (250 * NS_PER_MS)
 #define CUT_BEHIND_NS NS_PER_MS /* BPF's clock is not strictly monotonic between CPUs */
 #define SNAPSHOT_NS (30 * NS_PER_S)
 #define THREADS_MAX 65536
-#define WINDOWS_MAX 65536
+#define WINDOWS_MAX 16384 /* of a block: a million calls; what is more waits for the next one */
 #define EXITED_KEPT_NS (10 * NS_PER_S)
 #define SAMPLE_SECONDS 16
-
-struct capture {
-    struct kernel *kernel;
-    struct containers *containers;
-    struct decide decide;
-    struct known known;
-    struct assembler *assembler;
-    struct capture_options options;
-    char node[NODE_NAME_MAX];
-    uint8_t boot[16];
-    int epoll;
-
-    struct ring_read *rings, *committed; /* [n_rings]: as the last cut, the last commit left them */
-    uint32_t n_rings;
-    uint64_t records, records_committed;
-    uint64_t misses, misses_committed;
-    bool uncommitted;
-    struct container *changed; /* told in no committed block yet */
-    uint32_t n_changed;
-
-    uint64_t cut_ns, last_block_ns, next_tick_ns, cpus_ns, snapshot_ns, sweep_ns;
-    uint64_t said_lost;
-    double fill_max;
-};
 
 static void boot_id(uint8_t ret[16])
 {
@@ -95,7 +71,7 @@ static int rings_add(struct capture *c)
             c->committed = committed;
         if (!rings || !committed)
             return -ENOMEM;
-        rings[c->n_rings] = (struct ring_read){.words = r->words, .mask = c->kernel->ring_words - 1,
+        rings[c->n_rings] = (struct ring_read){.words = r->words, .counted = CALLS_UNKNOWN, .mask = c->kernel->ring_words - 1,
                                                .from = r->header->tail, .cpu = (uint16_t)cpu};
         committed[c->n_rings] = rings[c->n_rings];
         c->n_rings++;
@@ -143,11 +119,25 @@ static int capture_start(struct capture *c)
     return rings_add(c);
 }
 
+/* What is missing from the record since the last block. */
+static int blind_since(struct capture *c, const struct block *last)
+{
+    if (c->kernel->taken_up || !last)
+        return 0;
+    bool same_boot = !memcmp(last->boot, c->boot, sizeof(c->boot));
+    const char *reason = !same_boot           ? "reboot"
+                         : c->kernel->upgraded ? "upgrade"
+                                               : "no agent ran, and nothing was pinned";
+    return blind_add(c, same_boot ? last->until_ns : 0, c->cut_ns, reason);
+}
+
 static int capture_setup(struct capture *c)
 {
     struct kernel *k = c->kernel;
     decide_init(&c->decide, k, c->containers, c->options.host);
     known_init(&c->known);
+    c->known.dictionary_map = k->maps[MAP_DICTIONARY];
+    c->known.programs_map = k->maps[MAP_PROGRAMS];
     boot_id(c->boot);
     if (c->options.node)
         snprintf(c->node, sizeof(c->node), "%s", c->options.node);
@@ -176,7 +166,6 @@ DEFINE_CLEANUP(capture_abandon, struct capture *)
 int capture_open(const struct capture_options *options, struct containers *containers,
                  const struct block *last, struct capture **ret)
 {
-    (void)last;
     CLEANUP(capture_abandonp) struct capture *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
@@ -191,6 +180,10 @@ int capture_open(const struct capture_options *options, struct containers *conta
         error = capture_setup(c);
     if (!error)
         error = capture_start(c);
+    if (!error)
+        error = blind_since(c, last);
+    if (!error && c->kernel->taken_up)
+        error = resume(c, last);
     if (error)
         return error;
     *ret = TAKE(c);
@@ -207,6 +200,11 @@ static void roll_back(struct capture *c)
     c->misses = c->misses_committed;
 }
 
+static bool process_ended(void *user, uint32_t tgid, uint64_t start_ns)
+{
+    return known_ended(&((struct capture *)user)->known, tgid, start_ns);
+}
+
 static int housekeeping(struct capture *c, uint64_t now_ns)
 {
     if (now_ns >= c->cpus_ns) {
@@ -216,7 +214,9 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     }
     if (now_ns >= c->sweep_ns) {
         c->sweep_ns = now_ns + EXITED_KEPT_NS;
-        known_sweep(&c->known, now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0);
+        uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
+        known_sweep(&c->known, before);
+        assembler_sweep(c->assembler, before, process_ended, c);
     }
     bool time = c->options.timing == TIMING_LATENCY ||
                 (c->options.timing == TIMING_SAMPLED && now_ns / NS_PER_S % SAMPLE_SECONDS == 0);
@@ -314,6 +314,12 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
         error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
     if (!error)
         error = misses_tell(c, b);
+    if (!error)
+        error = audit(c, b);
+    if (!error)
+        error = blinds_tell(c, b);
+    if (!error)
+        error = degraded_tell(c, now_ns, b);
     b->snapshot = now_ns >= c->snapshot_ns;
     if (!error)
         error = containers_tell(c, now_ns, b->snapshot, b);
@@ -349,6 +355,8 @@ int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
         log_error("making a block: %s", strerror(-error));
         return error;
     }
+    if (b->n_windows >= WINDOWS_MAX)
+        c->next_tick_ns = now_ns;
     if (block_empty(b) && now_ns < c->last_block_ns + NS_PER_S)
         return 0;
     *ret = TAKE(b);
@@ -361,6 +369,9 @@ void capture_commit(struct capture *c, const struct block *b)
         __atomic_store_n(&c->kernel->rings[c->rings[i].cpu].header->tail, c->rings[i].from, __ATOMIC_RELEASE);
     records_free(c->kernel, c->records);
     memcpy(c->committed, c->rings, c->n_rings * sizeof(*c->rings));
+    state_save(c);
+    blinds_clear(c);
+    degraded_clear(c);
     c->records_committed = c->records;
     c->misses_committed = c->misses;
     c->uncommitted = false;
@@ -418,7 +429,9 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,
-        .ring_fill_max = c->fill_max,
+        .ring_fill_max = c->fill_max, .audits = c->audits, .unbalanced = c->unbalanced,
+        .lost_records = c->kernel->control->lost_records,
+        .unknown_programs = c->known.unknown_programs,
     };
 }
 
@@ -428,6 +441,8 @@ void capture_close(struct capture *c, bool keep_pins)
     for (uint32_t i = 0; i < c->n_changed; i++)
         container_done(&c->changed[i]);
     free(c->changed);
+    blinds_clear(c);
+    degraded_clear(c);
     if (c->assembler)
         assembler_free(c->assembler);
     if (c->kernel) {

@@ -49,6 +49,9 @@ struct capture_stats {
     uint64_t threads, processes, texts; /* in tables now */
     uint64_t refused_threads, refused_processes, refused_texts;
     double ring_fill_max; /* 0..1 at the last tick */
+    uint64_t audits, unbalanced; /* comparisons with the kernel's own count, and how many failed */
+    uint64_t lost_records;       /* records of processes and texts for which there was no room */
+    uint64_t unknown_programs;   /* programs whose record was lost: looked up in /proc */
 };
 void capture_get_stats(const struct capture *c, struct capture_stats *ret);
 

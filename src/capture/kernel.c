@@ -91,7 +91,7 @@ static void map_fds(struct kernel *k)
         [MAP_RECORDS] = k->skeleton->maps.records,      [MAP_CGROUPS] = k->skeleton->maps.cgroups,
         [MAP_CONTAINERS] = k->skeleton->maps.containers, [MAP_SEEN] = k->skeleton->maps.seen,
         [MAP_DICTIONARY] = k->skeleton->maps.dictionary, [MAP_BINS] = k->skeleton->maps.bins,
-        [MAP_STATE] = k->skeleton->maps.state,
+        [MAP_STATE] = k->skeleton->maps.state,          [MAP_PROGRAMS] = k->skeleton->maps.programs,
     };
     for (int i = 0; i < KERNEL_MAPS; i++)
         k->maps[i] = bpf_map__fd(maps[i]);
@@ -159,6 +159,10 @@ static int map_all(struct kernel *k)
     if (p == MAP_FAILED)
         return -errno;
     k->record_producer = p;
+    p = mmap(NULL, STATE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, k->maps[MAP_STATE], 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    k->state = p;
     return 0;
 }
 
@@ -190,12 +194,15 @@ static int kernel_fresh(struct kernel *k, const struct capture_options *o)
 /* The maps of an agent that went away. */
 static int kernel_take_up(struct kernel *k, const char *directory)
 {
-    int error = pins_find(directory, k->pin, sizeof(k->pin));
+    int error = pins_find(k, directory);
     if (error)
         return error;
     error = pins_open(k);
-    if (!error)
-        error = map_all(k);
+    if (error) {
+        pins_remove(k); /* an agent died while it made them */
+        return error;
+    }
+    error = map_all(k);
     if (error)
         return error;
     k->capture_id = k->control->capture_id;
@@ -214,7 +221,7 @@ static int kernel_new(struct kernel **ret)
     struct kernel *k = calloc(1, sizeof(*k));
     if (!k)
         return -ENOMEM;
-    k->enter_link = -1;
+    k->enter_link = k->lock = -1;
     for (int i = 0; i < KERNEL_MAPS; i++)
         k->maps[i] = -1;
     k->exit_program = k->enter_program = -1;
@@ -245,11 +252,13 @@ int kernel_open(const struct capture_options *o, struct kernel **ret)
             *ret = TAKE(k);
             return 0;
         }
+        bool upgraded = k->upgraded;
         kernel_abandonp(&k);
         k = NULL;
         error = kernel_new(&k);
         if (error)
             return error;
+        k->upgraded = upgraded;
     }
     error = kernel_fresh(k, o);
     if (error)
@@ -365,6 +374,9 @@ void kernel_close(struct kernel *k, bool keep_pins)
         munmap(k->record_consumer, page);
     if (k->record_producer)
         munmap(k->record_producer, page + 2 * k->record_bytes);
+    if (k->state)
+        munmap(k->state, STATE_BYTES);
+    closep(&k->lock);
     if (k->skeleton) {
         vigia_bpf__destroy(k->skeleton);
     } else {

@@ -11,7 +11,7 @@
 
 enum kernel_map {
     MAP_CONTROL, MAP_RINGS, MAP_RECORDS, MAP_CGROUPS, MAP_CONTAINERS, MAP_SEEN, MAP_DICTIONARY,
-    MAP_BINS, MAP_STATE, KERNEL_MAPS
+    MAP_BINS, MAP_STATE, MAP_PROGRAMS, KERNEL_MAPS
 };
 
 /* A ring as mapped here; NULL header: the CPU has none. */
@@ -32,8 +32,11 @@ struct kernel {
     struct kernel_ring *rings; /* [cpus] */
     uint32_t cpus;             /* possible ones */
     uint64_t ring_words, capture_id;
-    bool taken_up;
+    bool taken_up, upgraded; /* upgraded: pins of another version were there */
     char pin[256]; /* directory of the pins; "" for none */
+
+    uint8_t *state; /* mapped: STATE_BYTES */
+    int lock;       /* the pins' directory, locked while we use them; -1 */
 
     uint8_t *record_consumer; /* mapped: position page of the records' buffer */
     uint8_t *record_producer; /* mapped: position page, then the data twice */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "capture/text.h"
@@ -20,7 +22,7 @@
 
 void known_init(struct known *k)
 {
-    *k = (struct known){0};
+    *k = (struct known){.dictionary_map = -1, .programs_map = -1};
     table_init(&k->dictionary, DICTIONARY_MAX);
     table_init(&k->programs, PROGRAMS_MAX);
     table_init(&k->sent, SENT_MAX);
@@ -79,6 +81,12 @@ int known_text(struct known *k, const struct record_text *r, uint32_t container)
         return error;
     if (table_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
         k->refused_texts++;
+    struct dictionary_key key = {r->container, r->hash};
+    struct dictionary_entry entry;
+    if (k->dictionary_map >= 0 && !bpf_map_lookup_elem(k->dictionary_map, &key, &entry) && entry.text != id) {
+        entry.text = id;
+        bpf_map_update_elem(k->dictionary_map, &key, &entry, BPF_EXIST);
+    }
     return 0;
 }
 
@@ -202,6 +210,8 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     if (error)
         return error;
     table_put(&k->programs, r->process.program, id);
+    if (k->programs_map >= 0)
+        bpf_map_update_elem(k->programs_map, &r->process.program, &id, BPF_ANY);
     struct process p = process_of(k, &r->process, container);
     p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
     p.flags = (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
@@ -286,6 +296,23 @@ uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash)
 {
     uint64_t *id = table_get(&k->dictionary, (uint64_t)container << 32 | hash);
     return id ? *id : 0;
+}
+
+bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns)
+{
+    const struct known_process *p = process_at(k, tgid, start_ns);
+    return !p || p->exit_ns;
+}
+
+void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container, uint64_t program)
+{
+    struct known_process *p = process_at(k, tgid, start_ns);
+    if (!p)
+        p = process_new(k, tgid, start_ns);
+    if (p) {
+        p->container = container;
+        p->program = program;
+    }
 }
 
 int known_snapshot(struct known *k, uint64_t now_ns)

@@ -23,6 +23,7 @@ struct known {
     uint32_t n_processes, processes_size, free; /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
+    int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */
     struct block *block; /* to which texts and processes go; set for each tick */
 };
 
@@ -38,6 +39,11 @@ int known_exit(struct known *k, const struct record_process *r, uint32_t contain
 uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, uint32_t tgid);
 uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns);
 uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash);
+
+/* Has the process ended, or was it never heard of? */
+bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns);
+/* A process of which only this is known (from an agent before us). */
+void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container, uint64_t program);
 
 /* All live processes as FOUND, with the texts of their programs' keys, into the block. */
 int known_snapshot(struct known *k, uint64_t now_ns);

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -12,29 +14,67 @@
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
+#include "base/crc.h"
 #include "base/log.h"
+#include "bpf/vigia.skel.h"
 
 #define BPF_FS 0xcafe4a11
 
 static const char *const map_names[KERNEL_MAPS] = {"control", "rings", "records", "cgroups", "containers",
-                                                   "seen", "dictionary", "bins", "state"};
+                                                   "seen", "dictionary", "bins", "state", "programs"};
 
 DEFINE_CLEANUP(closedir, DIR *)
 
-int pins_find(const char *directory, char *ret, size_t size)
+/* Whatever differs in the kernel programs is another ABI: their bytes name it. */
+static void abi_name(char ret[32])
 {
-    char prefix[16];
-    snprintf(prefix, sizeof(prefix), "%d-", VIGIA_ABI);
+    size_t size;
+    const void *object = vigia_bpf__elf_bytes(&size);
+    snprintf(ret, 32, "%d_%08x-", VIGIA_ABI, crc32c(object, size));
+}
+
+static int directory_lock(const char *path)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) ? TAKE_FD(fd) : -1;
+}
+
+static void directory_remove(const char *path)
+{
+    CLEANUP(closedirp) DIR *d = opendir(path);
+    if (!d)
+        return;
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            unlinkat(dirfd(d), e->d_name, 0);
+    rmdir(path);
+}
+
+int pins_find(struct kernel *k, const char *directory)
+{
+    char abi[32], path[sizeof(k->pin)];
+    int error = -ENOENT;
+    abi_name(abi);
     CLEANUP(closedirp) DIR *d = opendir(directory);
     if (!d)
-        return -ENOENT;
+        return error;
     for (struct dirent *e; (e = readdir(d));) {
-        if (strncmp(e->d_name, prefix, strlen(prefix)))
+        if (e->d_name[0] < '0' || e->d_name[0] > '9' ||
+            snprintf(path, sizeof(path), "%s/%s", directory, e->d_name) >= (int)sizeof(path))
             continue;
-        if (snprintf(ret, size, "%s/%s", directory, e->d_name) < (int)size)
-            return 0;
+        CLEANUP(closep) int lock = directory_lock(path);
+        if (lock < 0)
+            continue; /* another agent's */
+        if (strncmp(e->d_name, abi, strlen(abi))) {
+            directory_remove(path); /* of another version: its rings cannot be read by this one */
+            k->upgraded = true;
+        } else if (error) {
+            k->lock = TAKE_FD(lock);
+            snprintf(k->pin, sizeof(k->pin), "%s", path);
+            error = 0;
+        }
     }
-    return -ENOENT;
+    return error;
 }
 
 static int pin_get(const struct kernel *k, const char *name)
@@ -111,12 +151,17 @@ int pins_make(struct kernel *k, const char *directory)
         return -ENODEV;
     if (mkdir(directory, 0700) && errno != EEXIST)
         return -errno;
-    if (snprintf(k->pin, sizeof(k->pin), "%s/%d-%016lx", directory, VIGIA_ABI,
-                 (unsigned long)k->capture_id) >= (int)sizeof(k->pin)) {
+    char abi[32];
+    abi_name(abi);
+    if (snprintf(k->pin, sizeof(k->pin), "%s/%s%016lx", directory, abi, (unsigned long)k->capture_id) >=
+        (int)sizeof(k->pin)) {
         k->pin[0] = 0;
         return -ENAMETOOLONG;
     }
-    int error = mkdir(k->pin, 0700) ? -errno : pins_put_all(k);
+    int error = mkdir(k->pin, 0700) ? -errno : 0;
+    k->lock = error ? -1 : directory_lock(k->pin);
+    if (!error)
+        error = pins_put_all(k);
     if (error) {
         pins_remove(k);
         k->pin[0] = 0;
@@ -126,13 +171,6 @@ int pins_make(struct kernel *k, const char *directory)
 
 void pins_remove(const struct kernel *k)
 {
-    if (!*k->pin)
-        return;
-    CLEANUP(closedirp) DIR *d = opendir(k->pin);
-    if (!d)
-        return;
-    for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.')
-            unlinkat(dirfd(d), e->d_name, 0);
-    rmdir(k->pin);
+    if (*k->pin)
+        directory_remove(k->pin);
 }

@@ -1,4 +1,4 @@
-/* Pins in bpffs: DIRECTORY/<ABI>-<capture id>/, so that the kernel goes on collecting while no agent
+/* Pins in bpffs: DIRECTORY/<ABI>-<capture id>/ (ABI: number, hash of the programs), so that the kernel goes on collecting while no agent
  * runs, and the next one takes up. */
 #pragma once
 
@@ -8,8 +8,9 @@
 
 #define PINS_DIRECTORY "/sys/fs/bpf/vigia"
 
-/* The directory of a capture of this ABI. -ENOENT. */
-int pins_find(const char *directory, char *ret, size_t size);
+/* The pins of a capture of this ABI that no other agent uses: k->pin, locked. -ENOENT. Those of other
+ * ABIs that nobody uses go: k->upgraded. */
+int pins_find(struct kernel *k, const char *directory);
 /* Opens maps and programs from k->pin. */
 int pins_open(struct kernel *k);
 int pins_open_ring(const struct kernel *k, uint32_t cpu);

@@ -1,0 +1,41 @@
+/* A running capture: what capture.c, resume.c and audit.c share. */
+#pragma once
+
+#include "capture/assemble.h"
+#include "capture/capture.h"
+#include "capture/decide.h"
+#include "capture/kernel.h"
+#include "capture/known.h"
+
+struct degraded { /* calls that were only counted */
+    uint64_t program, calls, errors, second;
+    uint32_t container;
+    uint16_t sysno;
+};
+
+struct capture {
+    struct kernel *kernel;
+    struct containers *containers;
+    struct decide decide;
+    struct known known;
+    struct assembler *assembler;
+    struct capture_options options;
+    char node[NODE_NAME_MAX];
+    uint8_t boot[16];
+    int epoll;
+
+    struct ring_read *rings, *committed; /* [n_rings]: as the last cut, the last commit left them */
+    uint32_t n_rings;
+    uint64_t records, records_committed;
+    uint64_t misses, misses_committed;
+    bool uncommitted, draining;
+    /* Told in no committed block yet. */
+    struct container *changed;
+    struct blind *blinds;
+    struct degraded *degraded;
+    uint32_t n_changed, n_blinds, n_degraded;
+
+    uint64_t cut_ns, last_block_ns, next_tick_ns, cpus_ns, snapshot_ns, sweep_ns;
+    uint64_t state_serial, said_lost, audits, unbalanced;
+    double fill_max;
+};

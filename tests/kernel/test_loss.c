@@ -1,0 +1,292 @@
+/* Loss and restart: the ledger stays exact when rings overrun, and an agent that is killed loses nothing. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "kernel/harness.h"
+#include "test.h"
+#include "transport/codec.h"
+
+#define BURST 200000
+
+static int burst(void *arg)
+{
+    int n = *(int *)arg;
+    for (int i = 0; i < n; i++)
+        syscall(SYS_getppid);
+    usleep(200000); /* the reader catches up meanwhile */
+    for (int i = 0; i < 100; i++)
+        syscall(SYS_getuid);
+    return 0;
+}
+
+static void test_overrun(void **state)
+{
+    struct harness h;
+    uint64_t others = 0;
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        int n = round ? BURST : 10; /* the first shows how many calls the rest makes */
+        harness_open(&h, "", 256 << 10);
+        pid_t pid = harness_start(&h, burst, &n);
+        usleep(150000); /* nobody reads */
+        assert_int_equal(harness_wait(&h, pid), 0);
+        struct capture_stats stats;
+        capture_get_stats(h.capture, &stats);
+        assert_true(stats.audits > 0);
+        assert_int_equal(stats.unbalanced, 0);
+        assert_int_equal(h.seen, h.delivered + h.dropped[DROP_RING_FULL]);
+        if (!round)
+            others = h.seen - 10;
+        else
+            assert_int_equal(h.seen, others + BURST);
+        assert_true(!round || h.dropped[DROP_RING_FULL]);
+        assert_int_equal(h.gap_calls, h.dropped[DROP_RING_FULL]);
+        assert_int_equal(harness_count(&h, SYS_getuid, -1), 100);
+        uint32_t marked = 0;
+        for (uint32_t i = 0; i < h.n_windows; i++)
+            marked += (h.windows[i].flags & WINDOW_AFTER_GAP) != 0;
+        assert_true(!round || marked);
+        harness_close(&h, false);
+    }
+}
+
+/* An agent of its own process that is killed; its blocks go to a file. */
+
+#define SPOOL "/tmp/vigia-test-spool.%d"
+#define MOVERS 2
+#define MOVES 12000
+
+struct mover {
+    uint32_t tid, seed;
+};
+static struct mover *movers;
+
+static uint32_t random_next(uint32_t x)
+{
+    x ^= x << 13;
+    x ^= x >> 17;
+    return x ^ x << 5;
+}
+
+static void *move(void *arg)
+{
+    struct mover *m = arg;
+    m->tid = (uint32_t)syscall(SYS_gettid);
+    uint32_t x = m->seed, cpu = 0;
+    for (int i = 1; i <= MOVES; i++) {
+        x = random_next(x);
+        syscall(x & 1 ? SYS_getppid : SYS_getuid);
+        if (i % 10 == 0) {
+            cpu_set_t one;
+            CPU_ZERO(&one);
+            CPU_SET(cpu ^= 1, &one);
+            sched_setaffinity(0, sizeof(one), &one);
+            usleep(1000);
+        }
+    }
+    return NULL;
+}
+
+static int run_movers(void *arg)
+{
+    pthread_t threads[MOVERS];
+    (void)arg;
+    for (int i = 0; i < MOVERS; i++)
+        pthread_create(&threads[i], NULL, move, &movers[i]);
+    for (int i = 0; i < MOVERS; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+/* Reads the file's blocks; calls each with the block; returns the last (owned by the caller). */
+static struct block *spool_read(const char *path, void (*each)(struct harness *h, struct block *b),
+                                struct harness *h)
+{
+    FILE *f = fopen(path, "r");
+    struct block *last = NULL;
+    size_t size;
+    while (f && fread(&size, sizeof(size), 1, f) == 1) {
+        void *data = malloc(size);
+        struct block *b;
+        const char *why;
+        if (fread(data, 1, size, f) == size && !codec_decode(data, size, &b, &why)) {
+            if (each)
+                each(h, b);
+            if (last)
+                block_free(last);
+            last = b;
+        }
+        free(data);
+    }
+    if (f)
+        fclose(f);
+    return last;
+}
+
+static void agent(struct harness *h, const char *path)
+{
+    struct block *last = spool_read(path, NULL, h);
+    h->last = last;
+    harness_reopen(h);
+    FILE *f = fopen(path, "a");
+    for (uint64_t sequence = 0;; sequence++) {
+        struct block *b;
+        usleep(15000);
+        if (capture_tick(h->capture, clock_mono_ns(), &b))
+            _exit(1);
+        if (!b)
+            continue;
+        struct buf bytes;
+        buf_init(&bytes, CODEC_BLOCK_MAX + 8);
+        buf_u64(&bytes, 0);
+        if (codec_encode(b, &bytes))
+            _exit(2);
+        size_t size = bytes.size - 8;
+        memcpy(bytes.data, &size, sizeof(size));
+        /* One write, as a spool's append: whole or torn at the end, which the reader leaves out. */
+        fwrite(bytes.data, 1, bytes.size, f);
+        fflush(f);
+        capture_commit(h->capture, b);
+        buf_done(&bytes);
+        block_free(b);
+    }
+}
+
+static void windows_keep(struct harness *h, struct block *b)
+{
+    for (uint32_t i = 0; i < b->n_windows && h->n_windows < KEPT_MAX; i++)
+        for (int k = 0; k < MOVERS; k++)
+            if (b->windows[i].tid == movers[k].tid)
+                h->windows[h->n_windows++] = b->windows[i];
+    for (uint32_t i = 0; i < b->n_blinds; i++)
+        h->n_blinds++;
+}
+
+/* Each thread's calls are exactly those it made, and each window's context those before it. */
+static void movers_check(const struct harness *h)
+{
+    uint16_t *calls = malloc(10 * MOVES * sizeof(*calls));
+    for (int i = 0; i < MOVERS; i++) {
+        uint32_t n = 0, made = 0, x = movers[i].seed;
+        for (uint32_t k = 0; k < h->n_windows; k++) {
+            const struct window *w = &h->windows[k];
+            if (w->tid != movers[i].tid)
+                continue;
+            assert_int_equal(w->n_context, n < WINDOW_CONTEXT_MAX ? n : WINDOW_CONTEXT_MAX);
+            for (uint32_t c = 0; c < w->n_context; c++)
+                assert_int_equal(w->context[c], calls[n - w->n_context + c]);
+            assert_int_not_equal(w->program, 0);
+            assert_int_not_equal(w->start_ns, 0);
+            for (uint32_t c = 0; c < w->n_calls; c++)
+                calls[n++] = w->sysno[c];
+        }
+        for (uint32_t k = 0; k < n; k++) {
+            if (calls[k] != SYS_getppid && calls[k] != SYS_getuid)
+                continue;
+            x = random_next(x);
+            assert_int_equal(calls[k], x & 1 ? SYS_getppid : SYS_getuid);
+            made++;
+        }
+        assert_int_equal(made, MOVES);
+    }
+    free(calls);
+}
+
+static void test_killed_agent(void **state)
+{
+    char path[64], pins[64];
+    struct harness h;
+    (void)state;
+    snprintf(path, sizeof(path), SPOOL, getpid());
+    snprintf(pins, sizeof(pins), "/sys/fs/bpf/vigia-test-%d", getpid());
+    movers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (uint32_t i = 0; i < MOVERS; i++)
+        movers[i].seed = 0x9e3779b9u * (i + 1) | 1;
+    harness_open(&h, pins, 0);
+    harness_close(&h, true); /* from here on the pins alone keep it going */
+    pid_t load = harness_start(&h, run_movers, NULL);
+    for (int round = 0; round < 6; round++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            agent(&h, path);
+            _exit(0);
+        }
+        usleep(round < 5 ? 150000u + 37000u * (unsigned)round : 2500000u);
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        usleep(50000); /* nobody reads, the kernel goes on */
+    }
+    assert_int_equal(waitpid(load, NULL, 0), load);
+    pid_t pid = fork();
+    if (pid == 0) {
+        agent(&h, path);
+        _exit(0);
+    }
+    usleep(500000);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    struct block *last = spool_read(path, windows_keep, &h);
+    block_free(last);
+    movers_check(&h);
+    assert_int_equal(h.n_blinds, 0);
+    harness_reopen(&h);
+    harness_close(&h, false);
+    rmdir(pins);
+    unlink(path);
+    munmap(movers, 4096);
+}
+
+/* A block that was not committed comes again, whole. */
+static int few_calls(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 1000; i++)
+        syscall(SYS_getppid);
+    return 0;
+}
+
+static void test_uncommitted(void **state)
+{
+    struct harness h;
+    struct block *b;
+    (void)state;
+    harness_open(&h, "", 0);
+    pid_t pid = harness_start(&h, few_calls, NULL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    usleep(10000);
+    for (int i = 0; i < 3; i++) { /* as if the spool could not be written */
+        assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
+        block_freep(&b);
+    }
+    harness_tick(&h);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 1000);
+    assert_int_equal(h.seen, h.delivered);
+    assert_true(h.n_processes > 0 && h.n_texts > 0);
+    uint32_t n = h.n_windows;
+    harness_tick(&h);
+    assert_int_equal(h.n_windows, n);
+    struct capture_stats stats;
+    capture_get_stats(h.capture, &stats);
+    assert_int_equal(stats.unbalanced, 0);
+    harness_close(&h, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overrun),
+        cmocka_unit_test(test_uncommitted),
+        cmocka_unit_test(test_killed_agent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
