@@ -12,9 +12,10 @@
 #include "base/log.h"
 #include "transport/codec.h"
 
-#define STEP_ROWS 500    /* rows of one transaction */
-#define STEPS_MAX 20000  /* of one purge; the next goes on */
-#define VACUUM_PAGES 256 /* given back in one go: 1 MiB */
+#define STEP_ROWS 500        /* rows of one transaction */
+#define STEPS_MAX 20000      /* of one purge; the next goes on */
+#define PROCESSES_MAX 200000 /* about 80 MB */
+#define VACUUM_PAGES 256     /* given back in one go: 1 MiB */
 
 struct gone {
     uint64_t windows, scores, bins_rolled, bins, documents, freed_bytes;
@@ -193,21 +194,38 @@ static const char delete_texts[] =
     " AND time < ? AND (SELECT count(*) FROM documents WHERE kind = 4) > 1000000"
     " ORDER BY time LIMIT 500)";
 
+/* Beginning of the newest PROCESSES_MAX processes: a CGI server starts a hundred in a second. */
+static double processes_cutoff(struct purge *p)
+{
+    char sql[128];
+    snprintf(sql, sizeof(sql),
+             "SELECT time FROM documents WHERE kind = 3 ORDER BY time DESC LIMIT 1 OFFSET %d",
+             PROCESSES_MAX);
+    double before = cutoff(p, p->retention->processes_age_s);
+    sq_begin(p->s, "BEGIN");
+    CLEANUP(sq_finalizep) sqlite3_stmt *row = sq_prepare(p->s, sql, "");
+    if (sq_step(p->s, row))
+        before = MAX(before, sqlite3_column_double(row, 0));
+    sqlite3_reset(row);
+    sq_end(p->s, "purge");
+    return before;
+}
+
 static int purge_documents(struct purge *p)
 {
     const struct store_retention *k = p->retention;
     const struct {
         const char *sql;
-        double age_s;
+        double before;
     } all[] = {
-        {delete_alerts, k->alerts_age_s},
-        {delete_processes, k->processes_age_s},
-        {delete_containers, k->processes_age_s},
-        {delete_texts, k->processes_age_s},
+        {delete_alerts, cutoff(p, k->alerts_age_s)},
+        {delete_processes, processes_cutoff(p)},
+        {delete_containers, cutoff(p, k->processes_age_s)},
+        {delete_texts, cutoff(p, k->processes_age_s)},
     };
     int r = 0;
     for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++)
-        r = delete_old(p, all[i].sql, cutoff(p, all[i].age_s), &p->gone.documents);
+        r = delete_old(p, all[i].sql, all[i].before, &p->gone.documents);
     return r;
 }
 
