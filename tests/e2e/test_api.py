@@ -239,7 +239,7 @@ def test_unknown_users_take_as_long():
 
 
 def test_bad_bodies():
-    server, c = start(SERVE, samples.ALL)
+    server, c = start(SERVE, samples.ALL, ["idle_s=2"])
     with server:
         for raw in [b"", b"{", b"[]", b"null", b'{"note":1}', b'{"note":"\xff"}', b'{"x":1}',
                     b'{"note":"a","note":"b"}', b'{"note":"\\u0000"}', b"[" * 5000,
