@@ -50,8 +50,31 @@ static int series(struct request *q, const char *key, json_t **ret)
     return 0;
 }
 
+/* The pipeline writes flags as bits, and what it does not know not at all. */
+static void process_words(json_t *process)
+{
+    static const char *const names[] = {"memfd", "deleted", "not from image", "joined", "session"};
+    json_t *flags = json_object_get(process, "flags");
+    json_object_del(process, "time");
+    if (!json_object_get(process, "last"))
+        json_object_set_new(process, "last", json_null());
+    if (!json_object_get(process, "arguments"))
+        json_object_set_new(process, "arguments", json_string(""));
+    if (!json_is_integer(flags))
+        return;
+    json_int_t bits = json_integer_value(flags);
+    json_t *list = json_array();
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (bits & 1 << i)
+            json_array_append_new(list, json_string(names[i]));
+    }
+    json_object_set_new(process, "flags", list);
+}
+
 int api_container(struct request *q)
 {
+    json_t *process;
+    size_t i;
     const char *key = query_string(q, "key");
     CLEANUP(json_decrefp) json_t *container = NULL, *processes = NULL, *points = NULL;
     CLEANUP(json_decrefp) json_t *alerts = NULL, *ledger = NULL;
@@ -70,6 +93,8 @@ int api_container(struct request *q)
         r = get_document(q, STORE_LEDGER, key, &ledger);
     if (r < 0)
         return r;
+    json_array_foreach (processes, i, process)
+        process_words(process);
     json_object_del(container, "time");
     if (ledger) {
         json_object_del(ledger, "key");
@@ -153,7 +178,8 @@ static int split(struct request *q, json_t *watched, json_t *unwatched)
 static json_t *probe(const json_t *live, double now)
 {
     char text[96];
-    const char *said = json_get_string(json_object_get(live, "agent"), "probe", "ok");
+    int error = (int)json_get_number(json_object_get(live, "agent"), "error", 0);
+    const char *said = error ? strerror(abs(error)) : "ok";
     double age = now - json_get_number(live, "time", 0);
     if (!live)
         said = "no agent has reported yet: is `vigia up` running?";

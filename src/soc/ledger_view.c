@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 
 #include "soc/server.h"
 
@@ -81,19 +82,30 @@ static json_t *blind_list(const json_t *rows)
     return list;
 }
 
-/* A member of STATE "ledger", which the pipeline writes beside the counts; else an empty one. */
-static json_t *extra(const json_t *state, const char *name, json_t *otherwise)
+/* What caps refused, of STATE "live". */
+static json_t *refused(const json_t *live)
 {
-    json_t *v = json_object_get(state, name);
-    if (!v)
-        return otherwise;
-    json_decref(otherwise);
-    return json_incref(v);
+    json_t *v = json_object_get(json_object_get(live, "agent"), "refused");
+    return v ? json_incref(v) : json_object();
+}
+
+/* Blocks that were kept aside: the spool counts them and names the directory. */
+static json_t *corrupt(const json_t *live)
+{
+    double n = json_get_number(json_object_get(live, "spool"), "blocks_corrupt", 0);
+    json_t *list = json_array();
+    if (n > 0) {
+        char reason[80];
+        snprintf(reason, sizeof(reason), "%.0f blocks failed their checks and were kept aside", n);
+        json_array_append_new(list, json_pack("{s:s, s:s}", "file", "spool/corrupt/", "reason",
+                                              reason));
+    }
+    return list;
 }
 
 int ledger_view(struct store *s, json_t **ret)
 {
-    CLEANUP(json_decrefp) json_t *rows = NULL, *containers = NULL, *blind = NULL, *state = NULL;
+    CLEANUP(json_decrefp) json_t *rows = NULL, *containers = NULL, *blind = NULL, *live = NULL;
     CLEANUP(json_decrefp) json_t *list = json_array(), *dropped = json_object();
     struct sums sums = {.dropped = dropped};
     json_t *row;
@@ -104,7 +116,7 @@ int ledger_view(struct store *s, json_t **ret)
     if (r == 0)
         r = find_all(s, STORE_BLIND, &blind);
     if (r == 0)
-        r = store_get(s, STORE_STATE, "ledger", &state, NULL, NULL);
+        r = store_get(s, STORE_STATE, "live", &live, NULL, NULL);
     if (r < 0 && r != -ENOENT)
         return r;
     json_array_foreach (rows, i, row) {
@@ -112,7 +124,6 @@ int ledger_view(struct store *s, json_t **ret)
         if (r < 0)
             return r;
     }
-    sums.in_flight += number(state, "in_flight");
     json_int_t lost = 0;
     const char *reason;
     json_t *calls;
@@ -122,8 +133,7 @@ int ledger_view(struct store *s, json_t **ret)
     json_t *view = json_pack("{s:I, s:I, s:I, s:O, s:o, s:b, s:o, s:o, s:O}", "seen", sums.seen,
                              "stored", sums.stored, "in_flight", sums.in_flight, "dropped",
                              dropped, "blind", blind_list(blind), "balanced", balanced, "refused",
-                             extra(state, "refused", json_object()), "corrupt",
-                             extra(state, "corrupt", json_array()), "containers", list);
+                             refused(live), "corrupt", corrupt(live), "containers", list);
     if (!view)
         return -ENOMEM;
     *ret = view;
