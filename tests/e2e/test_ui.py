@@ -238,6 +238,8 @@ def other_pages(b, _server):
     b.wait_js("four charts", "return document.querySelectorAll('canvas').length === 4")
     b.has("read", "table")
     visit(b, "container")
+    b.has("1 is running")
+    b.click_text("button", "Show ended ones too")
     for text in ("cat /etc/shadow", "8,123,456 system calls so far", "31,097,252 system calls seen of this container"):
         b.has(text)
     visit(b, "coverage")

@@ -302,7 +302,7 @@ export interface ContainerProcess {
     program: string;
     arguments: string | string[] | null;
     first: number;
-    last: number | null;
+    last?: number | null; // absent while it runs
     flags?: string[] | number; // names, or the bits of them
     strange?: boolean;
 }

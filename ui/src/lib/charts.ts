@@ -42,7 +42,7 @@ export function lines(
     return {
         animation: false,
         textStyle: { fontFamily: 'system-ui, sans-serif', color: p.muted },
-        grid: { left: 8, right: 14, top: 14, bottom: 4, containLabel: true },
+        grid: { left: 8, right: 24, top: 14, bottom: 4, containLabel: true },
         tooltip: {
             trigger: 'axis',
             renderMode: 'richText',
@@ -93,7 +93,7 @@ export function lines(
             name: s.name,
             type: 'line',
             data: s.points.map(([t, v]) => [t * 1000, v]),
-            showSymbol: s.symbols ?? false,
+            showSymbol: s.symbols ?? s.points.length < 3,
             symbolSize: 4,
             sampling: 'max',
             lineStyle: { color: s.color, width: 1.5 },

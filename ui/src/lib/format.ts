@@ -50,7 +50,7 @@ export function bytes(n: Maybe): string {
 /** A span of seconds: 0.31 s, 42 s, 3 min 20 s, 5 h 12 min, 3 days 4 h. */
 export function span(s: Maybe): string {
     if (!known(s)) return NONE;
-    if (s < 0) s = 0;
+    if (s <= 0) return '0 s';
     if (s < 0.0995) return `${Math.round(s * 1000)} ms`;
     if (s < 10) return `${s.toFixed(s < 1 ? 2 : 1)} s`;
     if (s < 60) return `${Math.round(s)} s`;
@@ -135,6 +135,11 @@ export function baseName(path: string): string {
 /** First 12 digits, as the runtimes print ids. */
 export function shortId(id: string): string {
     return /^[0-9a-f]{20,}$/.test(id) ? id.slice(0, 12) : id;
+}
+
+/** A workload of a container that nothing is known of is named by its whole id. */
+export function workloadName(key: string | null | undefined, max = 160): string {
+    return show(shortId(key ?? ''), max);
 }
 
 export function list<T>(value: T[] | null | undefined): T[] {
