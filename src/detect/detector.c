@@ -6,12 +6,14 @@ extern const struct detector detector_novelty;
 extern const struct detector detector_stide;
 extern const struct detector detector_ngram;
 extern const struct detector detector_mahalanobis;
+extern const struct detector detector_rate;
 
 const struct detector *const detector_table[] = {
     &detector_novelty,
     &detector_stide,
     &detector_ngram,
     &detector_mahalanobis,
+    &detector_rate,
     NULL,
 };
 
