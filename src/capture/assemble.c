@@ -16,6 +16,7 @@
 struct memory { /* what a window needs of the calls before it */
     uint64_t last_ns, exec_key;
     uint8_t n_context, fresh; /* fresh: the next call is the first of a program */
+    uint8_t ended;            /* the last call was the thread's exit: its tid may come again */
     uint16_t context[WINDOW_CONTEXT_MAX];
 };
 
@@ -327,6 +328,12 @@ static struct call call_of(uint64_t word, uint32_t container, const struct names
 static int call_add(struct assembler *a, struct thread *t, const struct run *run, uint16_t cpu,
                     uint64_t position, uint32_t windows_max, struct call c, struct block *b)
 {
+    if (t->now.ended) {
+        /* Another thread of the same number; its generation, 8 bits, may happen to be the same. */
+        memory_clear(&t->now);
+        t->now.ended = 0;
+        t->window = NO_WINDOW;
+    }
     if (t->window != NO_WINDOW) {
         const struct window *w = &b->windows[t->window];
         /* A window is one program's, one level's, and of what was not lost in between. */
@@ -348,6 +355,7 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
     w->argument[i] = c.argument;
     w->last_ns = run->time_ns;
     memory_add(&t->now, c.sysno);
+    t->now.ended = c.sysno == SYS_exit || c.sysno == SYS_exit_group;
     t->now.last_ns = run->time_ns;
     struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program,
                                       c.sysno, w->level);
