@@ -152,13 +152,17 @@ static int insert(struct containers *c, struct entry *e)
     return 0;
 }
 
+static bool is_young(const struct entry *e, uint64_t now_ns)
+{
+    return now_ns < e->c.born_ns + GRACE_NS && !e->c.attached;
+}
+
 /* Nothing but its cgroup is known: its first calls are kept for the time that resolving takes. */
 static bool unresolved_wanted(const struct containers *c, const struct entry *e, uint64_t now_ns)
 {
     bool real = e->name.kind == CGROUP_CONTAINER || e->isolated;
-    bool young = now_ns < e->c.born_ns + GRACE_NS && !e->c.attached;
     return !selector_excludes(c->selector, &e->c) &&
-           (young || (real && !selector_includes(c->selector)));
+           (is_young(e, now_ns) || (real && !selector_includes(c->selector)));
 }
 
 static void judge(const struct containers *c, struct entry *e, uint64_t now_ns)
@@ -170,6 +174,11 @@ static void judge(const struct containers *c, struct entry *e, uint64_t now_ns)
     if (e->c.state == CONTAINER_UNRESOLVED) {
         wanted = unresolved_wanted(c, e, now_ns);
         snprintf(why, sizeof(why), "%s", e->c.reason);
+        /* What is learnt of it in the meantime must not go to a workload of its own. */
+        if (wanted && !is_young(e, now_ns) && !*e->c.workload) {
+            runtime_set(&e->c.workload, e->c.id);
+            e->changed = true;
+        }
     } else {
         wanted = selector_wants(c->selector, &e->c, why, sizeof(why));
     }
@@ -295,7 +304,7 @@ static int entry_new(struct containers *c, uint32_t number, uint64_t cgroup_id_,
     e->c.state = CONTAINER_UNRESOLVED;
     e->changed = true;
     if (!e->path || runtime_set(&e->c.id, name->id) || runtime_set(&e->c.runtime, name->runtime) ||
-        runtime_set(&e->c.workload, name->id) || fill_empty(&e->c))
+        fill_empty(&e->c))
         return -ENOMEM;
     *ret = TAKE(e);
     return 0;

@@ -15,7 +15,8 @@ struct containers;
 /* Shell patterns (fnmatch); empty list: no restriction by that field. A container is wanted when it
  * matches every non-empty include list and no exclude. While its metadata is not known it is wanted
  * for ten seconds, so that its first calls are there if it turns out to be wanted; after that only
- * when there is no include list (and its cgroup is really a container's). */
+ * when there is no include list (and its cgroup is really a container's). For those ten seconds it has no
+ * workload (""), afterwards its id is its workload. */
 struct container_selector {
     const char *const *names, *const *images, *const *namespaces, *const *labels; /* NULL-ended */
     const char *const *exclude; /* patterns on name, image, namespace/pod or label k=v */

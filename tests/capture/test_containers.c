@@ -407,9 +407,14 @@ static void hostile(struct tree *t, const char *file, const void *data, size_t s
     assert_int_equal(n, 1);
     assert_int_equal(changed[0].state, CONTAINER_UNRESOLVED);
     assert_string_equal(changed[0].id, A);
-    assert_string_equal(changed[0].workload, A);
+    assert_string_equal(changed[0].workload, "");
     assert_string_equal(changed[0].reason, why);
     assert_true(changed[0].wanted);
+    container_done(&changed[0]);
+    free(changed);
+    assert_int_equal(containers_poll(c, 11 * NS_PER_S, &changed, &n), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(changed[0].workload, A);
     container_done(&changed[0]);
     free(changed);
     containers_free(c);
