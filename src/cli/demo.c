@@ -240,7 +240,10 @@ static int prepare(struct demo *d)
 
 static int start_up(struct demo *d)
 {
-    const char *const argv[] = {"/proc/self/exe", "up", "--config", d->config, "--data", d->data, NULL};
+    char self[PATH_MAX];
+    const char *const argv[] = {self, "up", "--config", d->config, "--data", d->data, NULL};
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    self[MAX(n, 0)] = '\0';
     int r = free_port(&d->port);
     r = r < 0 ? r : write_config(d);
     r = r < 0 ? r : child_start(argv, d->log, &d->up);
