@@ -42,17 +42,29 @@ static int grow(struct dict *d)
     return 0;
 }
 
+/* The slot of the value, or the empty one where it would stand. */
+static uint32_t slot_find(const struct dict *d, uint64_t value)
+{
+    uint32_t at = slot_of(d, value);
+    while (d->slots[at] && d->values[d->slots[at] - 1] != value)
+        at = (at + 1) & (d->slots_n - 1);
+    return at;
+}
+
+uint32_t dict_find(const struct dict *d, uint64_t value)
+{
+    return d->slots_n ? d->slots[slot_find(d, value)] - 1 : UINT32_MAX;
+}
+
 uint32_t dict_add(struct dict *d, uint64_t value, bool *added)
 {
     if (added)
         *added = false;
     if (d->error || (d->n * 2 >= d->slots_n && grow(d) < 0))
         return 0;
-    uint32_t at = slot_of(d, value);
-    for (; d->slots[at]; at = (at + 1) & (d->slots_n - 1)) {
-        if (d->values[d->slots[at] - 1] == value)
-            return d->slots[at] - 1;
-    }
+    uint32_t at = slot_find(d, value);
+    if (d->slots[at])
+        return d->slots[at] - 1;
     d->values[d->n] = value;
     d->slots[at] = ++d->n;
     if (added)

@@ -15,6 +15,8 @@ extern const struct command command_doctor;
 extern const struct command command_eval;
 extern const struct command command_ledger;
 extern const struct command command_profiles;
+extern const struct command command_record;
+extern const struct command command_replay;
 extern const struct command command_up;
 extern const struct command command_user;
 
@@ -29,6 +31,8 @@ const struct command *const command_table[] = {
     &command_containers,
     &command_ledger,
     &command_profiles,
+    &command_record,
+    &command_replay,
     NULL,
 };
 
