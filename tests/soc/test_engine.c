@@ -1,0 +1,553 @@
+/* The engine on the made-up workload of scene.c: when it is ready, what opens, extends, closes and
+ * repeats alerts, suppression, verdicts, replicas, and that a restart from a snapshot changes nothing. */
+#include "test.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "soc/engine.h"
+#include "soc/explain.h"
+#include "soc/scene.h"
+
+#define WORKLOAD "shop/web"
+#define LEARNT_S 80 /* the short rule below has learnt by then */
+
+struct run {
+    struct engine *engine;
+    struct engine_options options;
+    struct scene scene;
+    unsigned opened, changed, closed, held, scores;
+    unsigned keeps[3];
+    char last[ALERT_ID_MAX];
+};
+
+static void setup(struct run *r)
+{
+    *r = (struct run){0};
+    engine_options_default(&r->options);
+    struct profile_options *p = &r->options.profile;
+    p->ready_active_s = 60, p->ready_quiet_s = 30;
+    p->startup_max_s = 10, p->startup_quiet_s = 3;
+    p->novelty_min_calls = 500;
+    assert_int_equal(engine_new(&r->options, &r->engine), 0);
+    scene_init(&r->scene, SCENE_CAPTURE);
+}
+
+static void teardown(struct run *r)
+{
+    block_free(r->scene.block);
+    engine_free(r->engine);
+}
+
+/* Ends the block and gives it to the engine. */
+static void step(struct run *r)
+{
+    struct block *b = scene_end(&r->scene);
+    struct engine_output out;
+    assert_int_equal(engine_block(r->engine, b, &out), 0);
+    for (uint32_t i = 0; i < out.n_alerts; i++) {
+        r->opened += out.alerts[i].change == ALERT_OPENED && !out.alerts[i].alert->held;
+        r->held += out.alerts[i].change == ALERT_OPENED && out.alerts[i].alert->held;
+        r->changed += out.alerts[i].change == ALERT_CHANGED;
+        r->closed += out.alerts[i].change == ALERT_CLOSED;
+        memcpy(r->last, out.alerts[i].alert->id, sizeof(r->last));
+    }
+    for (uint32_t i = 0; i < out.n_keeps; i++)
+        r->keeps[out.keeps[i].reason]++;
+    r->scores += out.n_scores;
+    block_free(b);
+}
+
+/* Serves in containers 1..n (process 100 * number) for so long. */
+static void serve(struct run *r, unsigned n, double seconds)
+{
+    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
+        for (unsigned c = 1; c <= n; c++)
+            scene_serve(&r->scene, c, 100 * c);
+        step(r);
+    }
+}
+
+/* n containers attached and served until the profile is ready. */
+static void learn(struct run *r, unsigned n)
+{
+    for (unsigned c = 1; c <= n; c++) {
+        scene_container(&r->scene, c, WORKLOAD, true);
+        scene_fork(&r->scene, c, 0, 100 * c, "/usr/sbin/server"); /* it booted long ago */
+    }
+    serve(r, n, LEARNT_S);
+    const struct profile *p = engine_profile_find(r->engine, WORKLOAD);
+    assert_non_null(p);
+    assert_true(profile_ready(p, PHASE_STEADY));
+    assert_int_equal(r->opened, 0);
+}
+
+static const struct alert *last_alert(const struct run *r)
+{
+    const struct alert *a = engine_alert_find(r->engine, r->last);
+    assert_non_null(a);
+    return a;
+}
+
+static void test_readiness_in_words(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    scene_boot(&r.scene, 1, 100);
+    serve(&r, 1, 20);
+    struct profile_status s;
+    profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
+    assert_int_equal(s.state, PROFILE_LEARNING);
+    assert_non_null(strstr(s.phase[PHASE_STEADY].reason, "of 60 active seconds; last new"));
+    assert_true(s.phase[PHASE_STEADY].progress > .2 && s.phase[PHASE_STEADY].progress < .5);
+    assert_true(s.phase[PHASE_STEADY].eta_s > 30);
+    /* A new program late puts readiness off. */
+    serve(&r, 1, 35);
+    scene_fork(&r.scene, 1, 100, 150, "/usr/sbin/server");
+    scene_exec(&r.scene, 1, 150, "/usr/sbin/server", "/usr/bin/backup", "backup");
+    serve(&r, 1, 20);
+    assert_false(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
+    serve(&r, 1, 20);
+    profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
+    assert_int_equal(s.state, PROFILE_READY);
+    assert_true(s.provisional);
+    assert_string_equal(s.phase[PHASE_STARTUP].reason,
+                        "0 of 2 starts seen; until then what is strange in a start is held, not sent");
+    assert_true(s.alerts == 0 && s.per_day_upper95 > 1000); /* minutes of quiet prove little */
+    teardown(&r);
+}
+
+static void test_attack_is_found_and_explained(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    serve(&r, 1, 60);
+    assert_int_equal(r.opened, 0);
+    assert_true(r.keeps[KEEP_NORMAL] > 0 && r.keeps[KEEP_ANOMALOUS] == 0);
+    scene_attack(&r.scene, 1, 100, 200);
+    scene_serve(&r.scene, 1, 100);
+    step(&r);
+    assert_int_equal(r.opened, 1);
+    const struct alert *a = last_alert(&r);
+    assert_true(a->open && a->provisional && !a->held && a->phase == PHASE_STEADY);
+    assert_true(a->score >= 50 && a->score <= 99);
+    assert_true(a->latency_s >= 0 && a->latency_s <= .5);
+    assert_true(a->channels[CHANNEL_NOVELTY].over);
+    assert_int_equal(a->n_processes, 3);
+    assert_true(a->n_sequences >= 2);
+    assert_true(a->n_keys >= 3);
+    unsigned marked = 0, of_attack = 0;
+    for (uint32_t i = 0; i < a->n_sequences; i++) {
+        for (uint32_t k = 0; k < a->sequences[i].n_calls; k++) {
+            marked += a->sequences[i].calls[k].strange;
+            of_attack += a->sequences[i].calls[k].strange && a->sequences[i].tgid >= 200;
+        }
+    }
+    assert_true(marked > 0 && of_attack * 10 >= marked * 8);
+    CLEANUP(freep) char *headline = explain_headline(a);
+    assert_non_null(strstr(headline, "dash read /etc/shadow: credentials, never before in"));
+    bool dropped = false;
+    for (uint32_t i = 0; i < a->n_novelties; i++)
+        dropped |= strstr(a->novelties[i].sentence, "dash started /tmp/.x1") != NULL;
+    assert_true(dropped);
+    assert_true(r.keeps[KEEP_ANOMALOUS] > 0);
+    teardown(&r);
+}
+
+static void test_extend_close_and_link(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    r.options.alert_max_s = 120;
+    engine_free(r.engine);
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    learn(&r, 1);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 100);
+    char first[ALERT_ID_MAX];
+    memcpy(first, r.last, sizeof(first));
+    scene_attack(&r.scene, 1, 100, 300); /* the same again, by other processes: the same alert */
+    serve(&r, 1, 5);
+    assert_int_equal(r.opened, 1);
+    assert_true(r.changed >= 1);
+    serve(&r, 1, 40);
+    scene_exec(&r.scene, 1, 300, "/usr/bin/dash", "/tmp/other", "other"); /* after alert_max_s */
+    serve(&r, 1, 5);
+    assert_int_equal(r.opened, 2);
+    assert_string_equal(last_alert(&r)->linked, first);
+    assert_false(engine_alert_find(r.engine, first)->open);
+    unsigned closed = r.closed;
+    serve(&r, 1, 290);
+    assert_int_equal(r.closed, closed);
+    serve(&r, 1, 15);
+    assert_int_equal(r.closed, closed + 1);
+    assert_int_equal(r.opened, 2);
+    teardown(&r);
+}
+
+static void test_memory_counts_once_per_process(void **state)
+{
+    (void)state;
+    static const struct scene_call odd[] = {{"getcwd", 0, NULL, 0}, {NULL, 0, NULL, 0}};
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    scene_calls(&r.scene, 1, 100, "/usr/sbin/server", odd, 1);
+    serve(&r, 1, 1);
+    assert_int_equal(r.opened, 1);
+    for (int i = 0; i < 20; i++) { /* again and again: only its rate still counts */
+        scene_calls(&r.scene, 1, 100, "/usr/sbin/server", odd, 1);
+        serve(&r, 1, 1);
+    }
+    const struct alert *a = last_alert(&r);
+    assert_int_equal(a->n_sequences, 1);
+    for (uint32_t i = 0; i < a->n_novelties; i++)
+        assert_true(a->novelties[i].kind == EVIDENCE_RATE || a->novelties[i].count == 1);
+    teardown(&r);
+}
+
+static void test_one_dirty_kind_is_not_enough(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    scene_boot(&r.scene, 1, 100);
+    for (int i = 0; i < 8; i++) { /* each time block has an argument class of its own */
+        char path[64];
+        snprintf(path, sizeof(path), "/opt/%c/data", 'a' + i);
+        struct scene_call rare[] = {{"openat", 3, path, ACCESS_READ}, {NULL, 0, NULL, 0}};
+        scene_calls(&r.scene, 1, 100, "/usr/sbin/server", rare, 1);
+        serve(&r, 1, 12);
+    }
+    const struct profile *p = engine_profile_find(r.engine, WORKLOAD);
+    assert_true(profile_ready(p, PHASE_STEADY));
+    assert_false(profile_kind_opens(p, PHASE_STEADY, EVIDENCE_ARGUMENT));
+    assert_true(profile_kind_opens(p, PHASE_STEADY, KIND_BOLD));
+    assert_true(profile_kind_opens(p, PHASE_STEADY, EVIDENCE_PROGRAM));
+    struct scene_call other[] = {{"openat", 3, "/opt/zz/data", ACCESS_READ}, {NULL, 0, NULL, 0}};
+    scene_calls(&r.scene, 1, 100, "/usr/sbin/server", other, 1);
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 0);
+    struct scene_call bold[] = {{"openat", 3, "/root/.ssh/id_rsa", ACCESS_READ}, {NULL, 0, NULL, 0}};
+    scene_calls(&r.scene, 1, 100, "/usr/sbin/server", bold, 1);
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 1);
+    teardown(&r);
+}
+
+static void test_suppression(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    struct engine_suppression s = {.id = "s1", .workload = WORKLOAD, .author = "ana",
+                                   .expires = 1700000000 + 1000 + 200};
+    assert_int_equal(engine_suppress(r.engine, &s), 0);
+    assert_int_equal(engine_suppressions(r.engine, WORKLOAD), 1);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 0);
+    struct engine_counters k;
+    engine_counters(r.engine, &k);
+    assert_true(k.suppressed > 0);
+    serve(&r, 1, 200); /* it has expired */
+    assert_int_equal(engine_suppressions(r.engine, WORKLOAD), 0);
+    scene_exec(&r.scene, 1, 200, "/usr/bin/dash", "/tmp/other", "other");
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 1);
+    /* One key of the alert, for ever. */
+    serve(&r, 1, 310);
+    for (uint32_t i = 0; i < last_alert(&r)->n_keys; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "k%u", i);
+        s = (struct engine_suppression){.id = id, .workload = WORKLOAD, .author = "ana",
+                                        .key = last_alert(&r)->keys[i]};
+        assert_int_equal(engine_suppress(r.engine, &s), 0);
+    }
+    unsigned changed = r.changed;
+    scene_exec(&r.scene, 1, 400, "/usr/bin/dash", "/tmp/other", "other");
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(r.changed, changed);
+    teardown(&r);
+}
+
+static void test_repeats_and_verdicts(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    scene_fork(&r.scene, 1, 100, 200, "/usr/sbin/server");
+    scene_exec(&r.scene, 1, 200, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    serve(&r, 1, 310);
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(r.closed, 1);
+    scene_fork(&r.scene, 1, 100, 201, "/usr/sbin/server");
+    scene_exec(&r.scene, 1, 201, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    serve(&r, 1, 310); /* nobody judged it: a counter, not an alert */
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(last_alert(&r)->repeats, 1);
+    uint32_t version = profile_version(engine_profile_find(r.engine, WORKLOAD));
+    assert_int_equal(engine_verdict(r.engine, r.last, VERDICT_EXPECTED), 0);
+    assert_true(profile_version(engine_profile_find(r.engine, WORKLOAD)) > version);
+    unsigned changed = r.changed;
+    scene_fork(&r.scene, 1, 100, 202, "/usr/sbin/server");
+    scene_exec(&r.scene, 1, 202, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    serve(&r, 1, 5); /* now it is known */
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(r.changed, changed);
+    assert_int_equal(engine_verdict(r.engine, "nonsense", VERDICT_EXPECTED), -ENOENT);
+    teardown(&r);
+}
+
+static void test_replicas_are_one_group(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 3);
+    for (unsigned c = 1; c <= 3; c++) {
+        scene_attack(&r.scene, c, 100 * c, 1000 * c);
+        serve(&r, 3, 10);
+    }
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(last_alert(&r)->replicas, 3);
+    struct profile_status s;
+    profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
+    assert_int_equal(s.alerts, 1); /* what was asked for counts groups */
+    teardown(&r);
+}
+
+/* A container begins: boots and serves for so long as container 1. */
+static void restart(struct run *r, uint32_t number, double seconds, bool attack)
+{
+    if (number > 1)
+        scene_gone(&r->scene, number - 1, WORKLOAD);
+    scene_container(&r->scene, number, WORKLOAD, false);
+    scene_boot(&r->scene, number, 100 * number);
+    if (attack)
+        scene_attack(&r->scene, number, 100 * number, 5000 + number * 10);
+    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
+        scene_serve(&r->scene, number, 100 * number);
+        step(r);
+    }
+}
+
+static void test_startup_is_held_until_learnt(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    restart(&r, 1, 90, false);
+    const struct profile *p = engine_profile_find(r.engine, WORKLOAD);
+    assert_true(profile_ready(p, PHASE_STEADY));
+    assert_false(profile_ready(p, PHASE_STARTUP));
+    restart(&r, 2, 30, true); /* the second start ever, with an attack in it */
+    assert_int_equal(r.opened, 0);
+    assert_int_equal(r.held, 1);
+    assert_true(profile_ready(p, PHASE_STARTUP));
+    restart(&r, 3, 30, false);
+    assert_int_equal(r.opened + r.held, 1); /* an ordinary start is quiet */
+    teardown(&r);
+
+    setup(&r);
+    restart(&r, 1, 40, false);
+    restart(&r, 2, 90, false);
+    p = engine_profile_find(r.engine, WORKLOAD);
+    assert_true(profile_ready(p, PHASE_STEADY) && profile_ready(p, PHASE_STARTUP));
+    restart(&r, 3, 5, true); /* both learnt: now it is sent */
+    assert_int_equal(r.held, 0);
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(last_alert(&r)->phase, PHASE_STARTUP);
+    teardown(&r);
+}
+
+/* All alerts as JSON text. */
+static char *alerts_text(const struct engine *e)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < engine_alerts(e); i++)
+        json_array_append_new(list, explain_alert(engine_alert(e, i)));
+    char *text = json_dumps(list, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+    json_decref(list);
+    return text;
+}
+
+/* The whole story; a snapshot is taken, and taken up again, before each of the given ticks. */
+static char *story(uint64_t every)
+{
+    struct run r;
+    setup(&r);
+    restart(&r, 1, 40, false);
+    restart(&r, 2, 90, false);
+    struct buf bytes;
+    buf_init(&bytes, 1 << 28);
+    for (int i = 0; i < 400; i++) {
+        if (i == 40)
+            scene_attack(&r.scene, 2, 200, 300);
+        if (i == 42)
+            scene_attack(&r.scene, 2, 200, 310);
+        scene_serve(&r.scene, 2, 200);
+        if (every && i % every == 0) {
+            struct engine *again = NULL;
+            buf_clear(&bytes);
+            engine_save(r.engine, &bytes);
+            assert_int_equal(bytes.error, 0);
+            assert_int_equal(engine_load(bytes.data, bytes.size, &r.options, &again), 0);
+            engine_free(r.engine);
+            r.engine = again;
+        }
+        step(&r);
+    }
+    assert_int_equal(r.opened, 1);
+    buf_done(&bytes);
+    char *text = alerts_text(r.engine);
+    teardown(&r);
+    return text;
+}
+
+static void test_restart_gives_the_same_alerts(void **state)
+{
+    (void)state;
+    CLEANUP(freep) char *plain = story(0);
+    CLEANUP(freep) char *restarted = story(7);
+    CLEANUP(freep) char *every = story(1);
+    assert_string_equal(plain, restarted);
+    assert_string_equal(plain, every);
+}
+
+/* tests/golden/alerts.json; UPDATE=1 in the environment writes it anew. */
+static void test_golden(void **state)
+{
+    (void)state;
+    CLEANUP(freep) char *text = story(0);
+    const char *path = SOURCE "/tests/golden/alerts.json";
+    if (getenv("UPDATE")) {
+        CLEANUP(fclosep) FILE *out = fopen(path, "w");
+        assert_non_null(out);
+        fprintf(out, "%s\n", text);
+        return;
+    }
+    json_t *want = json_load_file(path, 0, NULL), *have = json_loads(text, 0, NULL);
+    assert_non_null(want);
+    assert_true(json_equal(want, have));
+    json_decref(want);
+    json_decref(have);
+}
+
+static void test_malformed_state_is_refused(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 2);
+    struct buf bytes;
+    buf_init(&bytes, 1 << 28);
+    engine_save(r.engine, &bytes);
+    struct engine *again = NULL;
+    for (size_t n = 0; n < bytes.size; n += 1 + bytes.size / 300) {
+        assert_int_not_equal(engine_load(bytes.data, n, &r.options, &again), 0);
+        assert_null(again);
+    }
+    for (size_t n = 0; n < bytes.size; n += 1 + bytes.size / 300) { /* any error or none, no crash */
+        bytes.data[n] ^= 0x5a;
+        if (engine_load(bytes.data, bytes.size, &r.options, &again) == 0)
+            engine_free(again);
+        again = NULL;
+        bytes.data[n] ^= 0x5a;
+    }
+    buf_done(&bytes);
+    teardown(&r);
+}
+
+static void test_profile_is_saved_and_put(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    struct buf bytes;
+    buf_init(&bytes, 1 << 28);
+    profile_save(engine_profile_find(r.engine, WORKLOAD), &bytes);
+    assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
+    assert_false(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
+    struct profile *p = NULL;
+    assert_int_equal(profile_load(bytes.data, bytes.size, &r.options.profile, &p), 0);
+    assert_int_equal(engine_profile_put(r.engine, p), 0);
+    assert_true(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
+    serve(&r, 1, 30);
+    assert_int_equal(r.opened, 0);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 1);
+    assert_int_equal(r.opened, 1);
+    buf_done(&bytes);
+    teardown(&r);
+}
+
+static void test_caps_are_counted(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.processes_max = 16, r.options.containers_max = 2, r.options.texts_max = 8;
+    r.options.profiles_max = 1, r.options.alerts_max = 1;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    for (uint32_t c = 1; c <= 4; c++) {
+        char workload[32];
+        snprintf(workload, sizeof(workload), "w%u", c);
+        scene_container(&r.scene, c, workload, true);
+    }
+    for (uint32_t p = 0; p < 100; p++) {
+        char program[32];
+        snprintf(program, sizeof(program), "/bin/p%c%c", 'a' + p / 26, 'a' + p % 26);
+        scene_fork(&r.scene, 1, 0, 1000 + p, program);
+        scene_serve(&r.scene, 1, 1000 + p);
+        step(&r);
+    }
+    struct engine_counters k;
+    engine_counters(r.engine, &k);
+    assert_int_equal(k.containers, 2);
+    assert_int_equal(k.refused_containers, 2);
+    assert_int_equal(k.refused_profiles, 1);
+    assert_true(k.processes <= 16 && k.refused_processes > 0);
+    assert_true(k.texts == 8 && k.refused_texts > 0);
+    teardown(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_readiness_in_words),
+        cmocka_unit_test(test_attack_is_found_and_explained),
+        cmocka_unit_test(test_extend_close_and_link),
+        cmocka_unit_test(test_memory_counts_once_per_process),
+        cmocka_unit_test(test_one_dirty_kind_is_not_enough),
+        cmocka_unit_test(test_suppression),
+        cmocka_unit_test(test_repeats_and_verdicts),
+        cmocka_unit_test(test_replicas_are_one_group),
+        cmocka_unit_test(test_startup_is_held_until_learnt),
+        cmocka_unit_test(test_restart_gives_the_same_alerts),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_malformed_state_is_refused),
+        cmocka_unit_test(test_profile_is_saved_and_put),
+        cmocka_unit_test(test_caps_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
