@@ -18,6 +18,7 @@ const struct field container_query[] = {
 };
 
 #define CONTAINERS_SHOWN 10000
+#define PROCESSES_SHOWN 300
 #define LIVE_STALE_S 10.0
 
 int api_containers(struct request *q)
@@ -71,6 +72,24 @@ static void process_words(json_t *process)
     json_object_set_new(process, "flags", list);
 }
 
+/* The newest processes and, where there are more, the oldest: of a server that starts a process for
+ * each request, those are the ones that stay. */
+static int process_list(struct request *q, const char *key, json_t **ret)
+{
+    CLEANUP(json_decrefp) json_t *oldest = NULL;
+    uint64_t total;
+    struct store_query query = {
+        .kind = STORE_PROCESS, .field = "container", .equals = key, .limit = PROCESSES_SHOWN};
+    int r = find_documents(q, &query, "id", false, ret, &total);
+    if (r < 0 || total <= PROCESSES_SHOWN)
+        return r;
+    uint64_t left = total - PROCESSES_SHOWN;
+    query.limit = left < PROCESSES_SHOWN ? (uint32_t)left : PROCESSES_SHOWN;
+    query.oldest_first = true;
+    r = find_documents(q, &query, "id", false, &oldest, NULL);
+    return r < 0 || json_array_extend(*ret, oldest) == 0 ? r : -ENOMEM;
+}
+
 int api_container(struct request *q)
 {
     json_t *process;
@@ -78,13 +97,11 @@ int api_container(struct request *q)
     const char *key = query_string(q, "key");
     CLEANUP(json_decrefp) json_t *container = NULL, *processes = NULL, *points = NULL;
     CLEANUP(json_decrefp) json_t *alerts = NULL, *ledger = NULL;
-    struct store_query members = {
-        .kind = STORE_PROCESS, .field = "container", .equals = key, .limit = 500};
     struct store_query raised = {
         .kind = STORE_ALERT, .field = "container.key", .equals = key, .limit = 50};
     int r = store_get(q->store, STORE_CONTAINER, key, &container, NULL, NULL);
     if (r == 0)
-        r = find_documents(q, &members, "id", false, &processes, NULL);
+        r = process_list(q, key, &processes);
     if (r == 0)
         r = series(q, key, &points);
     if (r == 0)
