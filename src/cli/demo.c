@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -53,6 +54,8 @@ struct demo {
     struct demo_attack attack;
     json_t *alerts;         /* those of the demo's containers, at the end */
     json_t *found;          /* the one of the attack: borrowed from alerts */
+    double attack_began;    /* wall s; 0: not yet */
+    double seen;            /* wall s: when the alert could be read in the store */
     unsigned before, marked, marked_attack;
     bool ready;
 };
@@ -328,14 +331,14 @@ static int learn(struct demo *d)
     return 0;
 }
 
-/* The alert of the attack is one of the web container that was raised after its first call. */
+/* The alert of the attack: the web container's first one that was raised after the attack began. */
 static json_t *alert_of_attack(struct demo *d)
 {
     json_t *alert;
     size_t i;
     json_array_foreach(d->alerts, i, alert)
         if (demo_watch_is_of(alert, DEMO_WEB) &&
-            json_number_value(json_object_get(alert, "raised")) >= d->attack.first)
+            json_number_value(json_object_get(alert, "raised")) >= d->attack_began)
             return alert;
     return NULL;
 }
@@ -348,8 +351,35 @@ static int look(struct demo *d)
         return r;
     json_decref(d->alerts);
     d->alerts = alerts;
-    d->found = d->attack.first > 0 ? alert_of_attack(d) : NULL;
+    d->found = d->attack_began > 0 ? alert_of_attack(d) : NULL;
     return 0;
+}
+
+static void *attack_thread(void *arg)
+{
+    struct demo *d = arg;
+    return (void *)(intptr_t)demo_attack_run(&d->plan, box_pid(d->web), &d->attack);
+}
+
+/* Attacks, and meanwhile looks for the alert: how soon it is there is what counts. */
+static int attack_and_watch(struct demo *d)
+{
+    pthread_t thread;
+    void *result = NULL;
+    d->attack_began = wall();
+    int r = -pthread_create(&thread, NULL, attack_thread, d);
+    if (r < 0)
+        return r;
+    bool over = false;
+    for (double until = wall() + ALERT_WAIT_S; !over || (!d->seen && wall() < until);) {
+        if (!over && pthread_tryjoin_np(thread, &result) == 0)
+            over = true, until = wall() + ALERT_WAIT_S;
+        if (!d->seen && look(d) == 0 && d->found)
+            d->seen = wall();
+        if (!pause_until(d, wall() + 0.05) && over)
+            return -EINTR;
+    }
+    return (int)(intptr_t)result;
 }
 
 static int attack(struct demo *d)
@@ -368,18 +398,15 @@ static int attack(struct demo *d)
     for (unsigned i = 0; i < d->plan.n; i++)
         fprintf(d->out, "            %u. %s\n               %s\n", i + 1, d->plan.words[i], d->plan.steps[i]);
     fflush(d->out);
-    r = demo_attack_run(&d->plan, box_pid(d->web), &d->attack);
+    r = attack_and_watch(d);
     if (r < 0)
         return r;
-    say(d, "The attack worked: secrets read: %s; dropped program called home: %s (%llu bytes), %u processes.",
+    say(d, "The attack worked: secrets read: %s; dropped program called home: %s (%llu bytes); %u processes of it seen.",
         d->attack.read_secrets ? "yes" : "NO", d->attack.ran_program ? "yes" : "NO",
         (unsigned long long)d->attack.stolen_bytes, d->attack.n_processes);
-    for (double until = wall() + ALERT_WAIT_S; !d->found && wall() < until;)
-        if (!pause_until(d, wall() + 0.25) || look(d))
-            return -EINTR;
-    if (!d->found)
+    if (!d->seen)
         return 0;
-    if (!pause_until(d, MAX(wall(), d->attack.last) + EXTEND_WAIT_S))
+    if (!pause_until(d, d->attack.last + EXTEND_WAIT_S))
         return -EINTR;
     r = look(d);
     if (r == 0 && d->found)
@@ -461,8 +488,8 @@ static void print_verdict(struct demo *d)
         fprintf(d->out, "FAILED: the attack was not alerted.\n");
         return;
     }
-    double raised = json_number_value(json_object_get(d->found, "raised"));
-    fprintf(d->out, "ALERT %.1f s after the first hostile call:\n", raised - d->attack.first);
+    fprintf(d->out, "ALERT %.2f s after the first hostile request was sent (then it stood in the store):\n",
+            d->seen - d->attack_began);
     print_alert(d, d->found);
     fprintf(d->out, "  %u of the %u calls marked in it (%u %%) were made by the attack's processes%s\n", d->marked_attack,
             d->marked, percent(d), percent(d) >= MARKED_SHARE_MIN ? "." : ": FAILED, at least 80 % are asked.");
@@ -472,11 +499,10 @@ static void print_verdict(struct demo *d)
 
 static void print_json(struct demo *d)
 {
-    double raised = d->found ? json_number_value(json_object_get(d->found, "raised")) : 0;
     json_t *o = json_pack(
         "{s:b, s:I, s:b, s:b, s:i, s:o, s:i, s:i, s:i, s:b, s:b, s:f, s:O}", "passed", succeeded(d), "seed",
         (json_int_t)d->seed, "attack", !d->no_attack, "learnt", d->ready, "alerts_before", (int)d->before,
-        "delay_s", d->found ? json_real(raised - d->attack.first) : json_null(), "marked", (int)d->marked,
+        "delay_s", d->found ? json_real(d->seen - d->attack_began) : json_null(), "marked", (int)d->marked,
         "marked_attack", (int)d->marked_attack, "attack_processes", (int)d->attack.n_processes, "read_secrets",
         d->attack.read_secrets, "ran_program", d->attack.ran_program, "seconds", wall() - d->began, "alert",
         d->found ? d->found : json_null());

@@ -214,7 +214,6 @@ static void *ask(void *arg)
     char target[4096], page[8192];
     if (box_enter_network(t->web))
         return NULL;
-    t->result->first = wall();
     for (unsigned i = 0; i < t->plan->n; i++) {
         encode(t->plan, t->plan->steps[i], target, sizeof(target));
         int status = demo_http(DEMO_WEB_PORT, "GET", target, NULL, STEP_TIMEOUT_S, page, sizeof(page));

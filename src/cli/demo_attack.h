@@ -21,7 +21,7 @@ struct demo_plan {
 };
 
 struct demo_attack {
-    double first, last;     /* wall seconds: first request sent, last answer read */
+    double last;            /* wall seconds: last answer read */
     bool read_secrets;      /* they came back in the page */
     bool ran_program;       /* the dropped program called home */
     uint64_t stolen_bytes;  /* what it brought */
