@@ -15,6 +15,7 @@
 #include "cli/child.h"
 
 #define PATH_BYTES 1024
+#define CGROUP_NAME_BYTES 256
 #define LDD_MAX (64 << 10)
 #define STOP_GRACE_MS 1000
 
@@ -237,9 +238,12 @@ static json_t *config_of(const struct box *b)
         mount("devpts", "/dev/pts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
         mount("tmpfs", "/dev/shm", "nosuid,noexec,nodev,mode=1777,size=65536k"),
         mount("sysfs", "/sys", "nosuid,noexec,nodev,ro"));
-    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:{s:{s:[{s:b, s:s}]}, s:o, s:[s,s,s], s:[s,s,s]}}",
+    /* At the top, whatever session or service it is started from. */
+    char cgroup[CGROUP_NAME_BYTES];
+    snprintf(cgroup, sizeof(cgroup), "/%s", b->name);
+    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:{s:s, s:{s:[{s:b, s:s}]}, s:o, s:[s,s,s], s:[s,s,s]}}",
                      "ociVersion", "1.0.2", "process", process, "root", "path", "rootfs", "readonly", 0,
-                     "hostname", b->name, "mounts", mounts, "linux", "resources", "devices", "allow", 0,
+                     "hostname", b->name, "mounts", mounts, "linux", "cgroupsPath", cgroup, "resources", "devices", "allow", 0,
                      "access", "rwm", "namespaces", namespaces, "maskedPaths", "/proc/kcore",
                      "/proc/keys", "/sys/firmware", "readonlyPaths", "/proc/bus", "/proc/sys",
                      "/proc/sysrq-trigger");

@@ -35,8 +35,10 @@ _Noreturn static void become(const char *const argv[], const char *log, int out,
     int to = open(log ? log : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (in < 0 || to < 0 || dup2(in, 0) < 0 || dup2(out < 0 ? to : out, 1) < 0 || dup2(to, 2) < 0)
         _exit(127);
-    if (group)
+    if (group) {
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* it does not outlive us, even if we are killed */
+    }
     execvp(argv[0], (char *const *)argv);
     dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
