@@ -61,19 +61,13 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
     return 0;
 }
 
-SEC("tp_btf/cgroup_mkdir")
-int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
+/* Gives c the number of the container of the same path in another hierarchy, or a new one. */
+static __noinline int container_name(struct cgroup *c, const char *path, u32 bit)
 {
-    u32 bit = hierarchy_bit(c);
     struct scratch *buffer = scratch_get(0);
-    if (!bit || !buffer)
+    if (!buffer)
         return 0;
     u64 id = cgroup_key(c, bit);
-    u32 around = container_around(c, bit == 2 ? CGROUP_V1 : 0);
-    if (around != CONTAINER_UNKNOWN) {
-        bpf_map_update_elem(&cgroups, &id, &around, 0);
-        return 0;
-    }
     __builtin_memset(buffer->cgroup.path, 0, CONTAINER_PATH_BYTES);
     long n = bpf_probe_read_kernel_str(buffer->cgroup.path, CONTAINER_PATH_BYTES, path);
     u64 hash = path_hash(buffer->cgroup.path, n > 0 ? n : 0);
@@ -90,21 +84,38 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
     return container_make(buffer, id, hash, bit);
 }
 
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
+{
+    u32 bit = hierarchy_bit(c);
+    if (!bit)
+        return 0;
+    u64 id = cgroup_key(c, bit);
+    u32 around = container_around(c, bit == 2 ? CGROUP_V1 : 0);
+    if (around != CONTAINER_UNKNOWN) {
+        bpf_map_update_elem(&cgroups, &id, &around, 0);
+        return 0;
+    }
+    return container_name(c, path, bit);
+}
+
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struct *t)
 {
     u32 bit = hierarchy_bit(c);
     if (!bit)
         return 0;
-    u64 id = cgroup_key(c, bit);
-    u32 *number = bpf_map_lookup_elem(&cgroups, &id);
-    if (!number)
-        return 0;
-    u32 n = *number;
-    struct container_entry *e = bpf_map_lookup_elem(&containers, &n);
+    u32 number = container_of_cgroup(c, bit == 2 ? CGROUP_V1 : 0);
+    if (number == CONTAINER_UNKNOWN && BPF_CORE_READ(c, self.parent)) {
+        /* Made before us, and without a process when user space looked. */
+        container_name(c, path, bit);
+        number = container_of_cgroup(c, bit == 2 ? CGROUP_V1 : 0);
+    }
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
     if (e)
         e->populated = 1;
-    __sync_fetch_and_add(&control.generation, 1);
+    if (e || bpf_task_storage_get(&tasks, t, NULL, 0))
+        __sync_fetch_and_add(&control.generation, 1);
     return 0;
 }
 

@@ -288,8 +288,6 @@ static int window_open(struct assembler *a, struct thread *t, const struct run *
     }
     if (t->now.fresh)
         w->flags |= WINDOW_AFTER_EXEC;
-    if (CONTEXT_FLAGS(run->context[0]) & CONTEXT_MOVED)
-        w->flags |= WINDOW_MOVED;
     t->now.fresh = 0;
     w->n_context = t->now.n_context;
     memcpy(w->context, t->now.context, sizeof(w->context));
@@ -354,6 +352,8 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
     w->flag[i] = c.flags;
     w->argument[i] = c.argument;
     w->last_ns = run->time_ns;
+    if (CONTEXT_FLAGS(run->context[0]) & CONTEXT_MOVED)
+        w->flags |= WINDOW_MOVED;
     memory_add(&t->now, c.sysno);
     t->now.ended = c.sysno == SYS_exit || c.sysno == SYS_exit_group;
     t->now.last_ns = run->time_ns;

@@ -8,7 +8,7 @@
 #include "capture/capture.h"
 #include "capture/containers.h"
 
-#define KEPT_MAX 200000
+#define KEPT_MAX 60000
 
 struct harness {
     struct containers *containers;

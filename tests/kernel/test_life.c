@@ -1,0 +1,255 @@
+/* Containers and processes come and go: nothing of them is missed, nothing is mixed up. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "kernel/harness.h"
+#include "test.h"
+
+static char child_cgroup[300];
+
+static int in_child_cgroup(void *arg)
+{
+    char path[340];
+    (void)arg;
+    syscall(SYS_getppid); /* the very first call after the one that entered */
+    if (mkdir(child_cgroup, 0755))
+        return 1;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", child_cgroup);
+    int fd = open(path, O_WRONLY);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        return 2;
+    for (int i = 0; i < 50; i++)
+        syscall(SYS_getppid);
+    return 0;
+}
+
+/* All calls from the first on, also of a child cgroup made inside: they are the container's. */
+static void test_first_call(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_open(&h, "", 0);
+    snprintf(child_cgroup, sizeof(child_cgroup), "%s/inner", h.cgroup);
+    pid_t pid = harness_start(&h, in_child_cgroup, NULL);
+    assert_int_equal(harness_wait(&h, pid), 0);
+    rmdir(child_cgroup);
+    uint16_t calls[200];
+    uint32_t n = harness_calls(&h, (uint32_t)pid, calls, 200);
+    assert_true(n > 50);
+    assert_int_equal(calls[0], SYS_write); /* the one that entered ends inside */
+    assert_int_equal(calls[1], SYS_getppid);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 51);
+    harness_close(&h, false);
+}
+
+static int leave(void *arg)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/cgroup.procs", (const char *)arg);
+    int fd = open(path, O_WRONLY);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        return 1;
+    for (int i = 0; i < 30; i++)
+        syscall(SYS_getppid);
+    return 0;
+}
+
+/* Moving out of the cgroup is no way out: the calls stay the container's, and are marked. */
+static void test_moved(void **state)
+{
+    struct harness h;
+    char root[256];
+    (void)state;
+    harness_open(&h, "", 0);
+    snprintf(root, sizeof(root), "%s", h.cgroup);
+    *strrchr(root, '/') = 0;
+    assert_int_equal(harness_wait(&h, harness_start(&h, leave, root)), 0);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 30);
+    bool moved = false;
+    for (uint32_t i = 0; i < h.n_windows; i++)
+        moved |= (h.windows[i].flags & WINDOW_MOVED) != 0;
+    assert_true(moved);
+    harness_close(&h, false);
+}
+
+#define SHORT_LIVED 10000
+
+static int many_forks(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < SHORT_LIVED; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            syscall(SYS_getuid);
+            syscall(SYS_exit_group, 0);
+        }
+        if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+            return 1;
+    }
+    return 0;
+}
+
+static void test_short_lived(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_open(&h, "", 0);
+    assert_int_equal(harness_wait(&h, harness_start(&h, many_forks, NULL)), 0);
+    assert_int_equal(harness_count(&h, SYS_getuid, -1), SHORT_LIVED);
+    assert_int_equal(harness_count(&h, SYS_exit_group, RET_NEVER), SHORT_LIVED + 1);
+    assert_int_equal(h.seen, h.delivered);
+    uint32_t forks = 0, exits = 0, unknown = 0;
+    for (uint32_t i = 0; i < h.n_processes; i++) {
+        forks += h.processes[i].event == PROCESS_FORK;
+        exits += h.processes[i].event == PROCESS_EXIT;
+    }
+    for (uint32_t i = 0; i < h.n_windows; i++)
+        unknown += !h.windows[i].start_ns || !h.windows[i].program;
+    struct capture_stats stats;
+    capture_get_stats(h.capture, &stats);
+    assert_int_equal(stats.unbalanced, 0);
+    assert_int_equal(stats.lost_records, 0);
+    assert_int_equal(forks, SHORT_LIVED);
+    assert_int_equal(exits, SHORT_LIVED + 1);
+    assert_int_equal(unknown, 0);
+    harness_close(&h, false);
+}
+
+#define REUSED 30
+
+/* A process with a given pid, by clone3's set_tid. */
+static pid_t fork_as(pid_t pid)
+{
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+            set_tid_size, cgroup;
+    } args = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&pid, .set_tid_size = 1};
+    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int reuse(void *arg)
+{
+    pid_t pid = *(pid_t *)arg;
+    for (int i = 0; i < REUSED; i++) {
+        pid_t got = fork_as(pid);
+        if (got == 0) {
+            for (int k = 0; k < 5; k++)
+                syscall(i & 1 ? SYS_getuid : SYS_getgid);
+            syscall(SYS_exit_group, 0);
+        }
+        if (got != pid || waitpid(pid, NULL, 0) != pid)
+            return 1;
+    }
+    return 0;
+}
+
+/* The same tid again and again: each life is a thread of its own, without the context of the last. */
+static void test_reused_tid(void **state)
+{
+    struct harness h;
+    pid_t pid = 0;
+    uint64_t starts[REUSED] = {0};
+    uint32_t lives = 0;
+    (void)state;
+    harness_open(&h, "", 0);
+    for (pid = 31000; kill(pid, 0) == 0; pid++)
+        ;
+    assert_int_equal(harness_wait(&h, harness_start(&h, reuse, &pid)), 0);
+    for (uint32_t i = 0; i < h.n_windows; i++) {
+        const struct window *w = &h.windows[i];
+        if (w->tid != (uint32_t)pid)
+            continue;
+        if (w->n_context == 0 && lives < REUSED)
+            starts[lives++] = w->start_ns;
+        for (uint32_t k = 1; k < w->n_calls; k++) /* no window mixes two lives */
+            assert_false((w->sysno[k] == SYS_getuid && w->sysno[k - 1] == SYS_getgid) ||
+                         (w->sysno[k] == SYS_getgid && w->sysno[k - 1] == SYS_getuid));
+    }
+    assert_int_equal(lives, REUSED);
+    for (uint32_t i = 1; i < lives; i++)
+        assert_true(starts[i] > starts[i - 1]);
+    harness_close(&h, false);
+}
+
+static int slow_calls(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++)
+        usleep(2000);
+    return 0;
+}
+
+static void test_latency(void **state)
+{
+    struct harness h;
+    struct block *b;
+    uint64_t ns = 0, timed = 0;
+    (void)state;
+    harness_open(&h, "", 0);
+    harness_close(&h, true);
+    h.options.timing = TIMING_LATENCY;
+    harness_reopen(&h); /* its cgroup is there already, and empty */
+    harness_tick(&h); /* attaches the entry program */
+    pid_t pid = harness_start(&h, slow_calls, NULL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    usleep(10000);
+    assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
+    for (uint32_t i = 0; i < b->n_bins; i++)
+        for (uint32_t k = 0; k < b->bins[i].n_counts; k++)
+            if (b->bins[i].counts[k].sysno == SYS_clock_nanosleep && b->bins[i].counts[k].calls >= 10) {
+                ns += b->bins[i].counts[k].latency_ns;
+                timed += b->bins[i].counts[k].latency_calls;
+            }
+    assert_true(timed >= 20);
+    assert_true(ns / timed >= 2000000 && ns / timed < 50000000);
+    block_free(b);
+    harness_close(&h, false);
+}
+
+/* Bins only: calls are counted in the kernel, and the ledger says so. */
+static int counted_calls(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 1234; i++)
+        syscall(SYS_getppid);
+    return 0;
+}
+
+static void test_levels(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_open(&h, "", 0);
+    capture_set_level(h.capture, LEVEL_BINS_ONLY);
+    assert_int_equal(harness_wait(&h, harness_start(&h, counted_calls, NULL)), 0);
+    assert_int_equal(h.n_windows, 0);
+    assert_true(h.dropped[DROP_DEGRADED] >= 1234);
+    assert_int_equal(h.seen, h.delivered);
+    capture_set_level(h.capture, LEVEL_NO_ARGUMENTS);
+    assert_int_equal(harness_wait(&h, harness_start(&h, counted_calls, NULL)), 0);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 1234);
+    assert_int_equal(h.windows[0].level, LEVEL_NO_ARGUMENTS);
+    harness_close(&h, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_call),  cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_short_lived), cmocka_unit_test(test_reused_tid),
+        cmocka_unit_test(test_latency),     cmocka_unit_test(test_levels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
