@@ -18,7 +18,6 @@
 #define AIM 5e6 /* calls a second and core, the default profile */
 #define SECONDS 1.0
 
-
 static struct window windows[WINDOWS_MAX];
 static struct bin bins[BINS_MAX];
 static size_t n_windows, n_bins;

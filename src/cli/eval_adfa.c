@@ -173,6 +173,14 @@ static void print_share(double x)
         printf("%5.1f", 100 * x);
 }
 
+static void print_auc(double x)
+{
+    if (isnan(x))
+        printf(" %16s", "-"); /* no trace of the class was tested */
+    else
+        printf(" %16.3f", x);
+}
+
 static void print_table(const struct options *o, const struct traces *t, const struct evaluation *e)
 {
     printf("ADFA-LD, protocol %s: %zu traces learnt, %zu normal and %zu attack traces tested\n\n",
@@ -199,7 +207,7 @@ static void print_table(const struct options *o, const struct traces *t, const s
     for (size_t r = 0; r < e->n_rows; r++) {
         printf("%-14s", e->rows[r].name);
         for (size_t c = 0; c < t->n_classes; c++)
-            printf(" %16.3f", e->rows[r].class[c].auc);
+            print_auc(e->rows[r].class[c].auc);
         putchar('\n');
     }
 }

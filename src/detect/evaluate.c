@@ -1,5 +1,6 @@
 #include "detect/evaluate.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +18,6 @@ static const char *const protocol_names[] = {"strict", "half", "stream"};
 #define STREAM_STEP .005      /* of adaptive conformal inference (Gibbs and Candes 2021) */
 #define STREAM_WINDOW 1000    /* scores of normal traces that the stream is calibrated on */
 #define STREAM_RECALIBRATE 50 /* traces */
-#define STREAM_ORDER UINT64_C(20261123)
 
 const char *protocol_name(enum protocol p)
 {
@@ -401,7 +401,7 @@ static int stream_row(struct run *r, const struct trace_detector *const *d, size
 
 struct place {
     double time;
-    uint64_t run;
+    unsigned long run;
     size_t at;
 };
 
@@ -421,8 +421,17 @@ static int by_time(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* The normal traces as they are numbered, and evenly among them the attacks: the traces of one run
- * one after the other, the runs in a fixed random order. */
+/* Of a trace in the folder "Hydra_FTP_3": 3. */
+static unsigned long run_number(const struct trace *t)
+{
+    size_t folder = strcspn(t->name, "/"), digits = 0;
+    while (digits < folder && isdigit((unsigned char)t->name[folder - 1 - digits]))
+        digits++;
+    return t->name[folder] ? strtoul(t->name + folder - digits, NULL, 10) : 0;
+}
+
+/* The normal traces as they are numbered, and evenly among them the attacks: the first runs of all
+ * classes, then the second ones, and so on, the traces of a run one after the other. */
 static int stream_order(const struct run *r, size_t *ret, size_t *ret_n)
 {
     CLEANUP(freep) struct place *place = malloc((r->t->n + 1) * sizeof(*place));
@@ -433,11 +442,8 @@ static int stream_order(const struct run *r, size_t *ret, size_t *ret_n)
         size_t from = n;
         for (size_t i = 0; i < r->t->n; i++) {
             const struct trace *t = &r->t->trace[i];
-            const char *slash = strchr(t->name, '/');
-            size_t folder = slash ? (size_t)(slash - t->name) : 0;
             if (r->use[i] == USE_TEST && t->set == set)
-                place[n++] = (struct place){
-                    .run = hash_mix(STREAM_ORDER, hash_bytes(t->name, folder)), .at = i};
+                place[n++] = (struct place){.run = run_number(t), .at = i};
         }
         qsort(place + from, n - from, sizeof(*place), by_run);
         for (size_t i = from; i < n; i++)
