@@ -92,7 +92,8 @@ static void add_row(struct table *t, const json_t *p)
     table_cell(t, "%s", words_count(look_number(json_object_get(p, "learnt"), "calls"), calls));
     table_cell(t, "%.0f", look_number(alerts, "count"));
     if (json_is_number(bound))
-        table_cell(t, "< %.2g of %.2g", json_number_value(bound), look_number(p, "asked_per_day"));
+        table_cell(t, "< %s of %.2g", words_count(json_number_value(bound), calls),
+                   look_number(p, "asked_per_day"));
     else
         table_cell(t, "-");
     if (*look_text(p, "reason"))

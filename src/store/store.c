@@ -58,7 +58,7 @@ void store_retention_default(struct store_retention *ret)
     *ret = (struct store_retention){
         .windows_age_s = 7 * day,
         .anomalous_age_s = 90 * day,
-        .bins_second_age_s = 2 * day,
+        .bins_second_age_s = day / 4,
         .bins_minute_age_s = 14 * day,
         .bins_hour_age_s = 400 * day,
         .alerts_age_s = 400 * day,

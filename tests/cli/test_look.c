@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -215,6 +216,35 @@ static void test_closing_leaves_history_word_and_audit(void **state)
     expect("aaaa");
 }
 
+static void *put_twice(void *unused)
+{
+    for (int i = 0; i < 2; i++) {
+        sleep(1);
+        put_alert("bbbb000000000002", "new", T0 + 1, "came meanwhile");
+    }
+    return unused;
+}
+
+/* What comes while it watches is shown once, though it is written twice. */
+static void test_watch_shows_what_comes(void **state)
+{
+    (void)state;
+    char command[512];
+    pthread_t thread;
+    put_alert("aaaa000000000001", "new", T0, "was there before");
+    assert_int_equal(pthread_create(&thread, NULL, put_twice, NULL), 0);
+    snprintf(command, sizeof(command),
+             "timeout 4 %s alerts --watch --json --data %s --config /dev/null 2>&1",
+             getenv("VIGIA"), place.directory);
+    FILE *f = popen(command, "r");
+    output[fread(output, 1, sizeof(output) - 1, f)] = '\0';
+    pclose(f);
+    pthread_join(thread, NULL);
+    expect_not("was there before");
+    json_auto_t *one = json_loads(output, 0, NULL); /* one line, no more */
+    assert_string_equal(json_string_value(json_object_get(one, "headline")), "came meanwhile");
+}
+
 static void test_containers_and_profiles(void **state)
 {
     (void)state;
@@ -328,6 +358,7 @@ int main(void)
         T(test_alerts_are_listed_newest_first),
         T(test_one_alert_reads_as_a_story),
         T(test_closing_leaves_history_word_and_audit),
+        T(test_watch_shows_what_comes),
         T(test_containers_and_profiles),
         T(test_ledger),
         T(test_help_teaches),
