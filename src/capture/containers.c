@@ -30,12 +30,14 @@ struct entry {
     char hierarchy[16];
     uint64_t retry_ns, due_ns;
     bool isolated;       /* its processes have a pid namespace of their own */
+    uint32_t judged;     /* generation of the selector that settled wanted; 0: none */
     bool changed, drained;
 };
 
 struct containers {
     char *proc, *cgroup, *run, *docker, *podman, *label;
     struct selector *selector;
+    uint32_t generation;    /* of the selector, from 1 */
     struct entry **entries; /* by number */
     uint32_t n, room, max;
     uint32_t cursor;        /* number after which the next poll goes on */
@@ -70,6 +72,7 @@ int containers_new(const struct containers_options *options, struct containers *
     c->label = strdup(options->workload_label ? options->workload_label : "");
     if (!c->proc || !c->cgroup || !c->run || !c->docker || !c->podman || !c->label)
         return -ENOMEM;
+    c->generation = 1;
     int r = selector_new(&options->selector, &c->selector);
     if (r < 0)
         return r;
@@ -169,7 +172,7 @@ static void judge(const struct containers *c, struct entry *e, uint64_t now_ns)
 {
     char why[CONTAINER_STRING_MAX];
     bool wanted;
-    if (e->c.state == CONTAINER_GONE)
+    if (e->c.state == CONTAINER_GONE || e->judged == c->generation)
         return;
     if (e->c.state == CONTAINER_UNRESOLVED) {
         wanted = unresolved_wanted(c, e, now_ns);
@@ -181,6 +184,7 @@ static void judge(const struct containers *c, struct entry *e, uint64_t now_ns)
         }
     } else {
         wanted = selector_wants(c->selector, &e->c, why, sizeof(why));
+        e->judged = c->generation;
     }
     if (e->c.wanted == wanted && !strcmp(e->c.reason, why))
         return;
@@ -358,6 +362,7 @@ int containers_select(struct containers *c, const struct container_selector *sel
         return r;
     selector_free(c->selector);
     c->selector = s;
+    c->generation++;
     return 0;
 }
 
