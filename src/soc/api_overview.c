@@ -1,6 +1,6 @@
 #include <errno.h>
+#include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "soc/server.h"
 
@@ -12,15 +12,11 @@ const struct field audit_query[] = {
     {0},
 };
 
-/* Midnight of the server's local time. */
-static double today(double now)
+/* Midnight of the server's local time, as it was when the server started. */
+static double today(const struct request *q)
 {
-    time_t t = (time_t)now;
-    struct tm tm;
-    localtime_r(&t, &tm);
-    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
-    tm.tm_isdst = -1;
-    return (double)mktime(&tm);
+    double offset = q->http->utc_offset_s;
+    return floor((q->now + offset) / 86400) * 86400 - offset;
 }
 
 /* Adds the alerts of a state to {value of field: n}. */
@@ -50,7 +46,7 @@ static int alert_counts(struct request *q, json_t *by_workload, json_t **ret)
 {
     uint64_t new, acknowledged, raised;
     CLEANUP(json_decrefp) json_t *none = NULL;
-    struct store_query query = {.kind = STORE_ALERT, .from = today(q->now), .limit = 1};
+    struct store_query query = {.kind = STORE_ALERT, .from = today(q), .limit = 1};
     query.where[0].field = "held";
     query.where[0].equals = "false";
     int r = count_alerts(q, "new", "workload", by_workload, &new);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -375,6 +376,14 @@ static int open_stores(struct http *h)
     return 0;
 }
 
+static double utc_offset_s(void)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    return (double)tm.tm_gmtoff;
+}
+
 DEFINE_CLEANUP(http_stop, struct http *)
 
 int http_start(const struct http_options *options, struct http **ret)
@@ -390,6 +399,7 @@ int http_start(const struct http_options *options, struct http **ret)
     h->options.idle_s = options->idle_s ? options->idle_s : 15;
     h->options.request_s = options->request_s ? options->request_s : 30;
     h->started = (double)clock_wall_ns() / NS_PER_S;
+    h->utc_offset_s = utc_offset_s();
     pthread_mutex_init(&h->readers_mutex, NULL);
     pthread_cond_init(&h->readers_given, NULL);
     int r = parse_address(h, &address);

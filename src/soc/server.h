@@ -94,6 +94,7 @@ struct http {
     uint16_t port;
     bool tls, loopback;
     double started;
+    double utc_offset_s;
 
     struct store *writer;
     pthread_mutex_t readers_mutex;
