@@ -13,6 +13,7 @@
 #include "transport/codec.h"
 
 #define STEP_ROWS 500        /* rows of one transaction */
+#define STEP_STRETCHES 16    /* minutes or hours made in one transaction, of up to 60 rows each */
 #define STEPS_MAX 20000      /* of one purge; the next goes on */
 #define PROCESSES_MAX 200000 /* about 80 MB */
 #define VACUUM_PAGES 256     /* given back in one go: 1 MiB */
@@ -33,23 +34,24 @@ static double cutoff(const struct purge *p, double age_s)
     return age_s > 0 ? p->now - age_s : -INFINITY;
 }
 
-/* Sources that have rows of that step before a time. */
+/* The first source from *ret on that has rows of that step before a time. */
 static int old_source(struct purge *p, int step, double before, int64_t *ret)
 {
     CLEANUP(sq_finalizep)
-    sqlite3_stmt *row = sq_prepare(
-        p->s,
-        "SELECT id FROM sources WHERE EXISTS (SELECT 1 FROM bins WHERE source = sources.id"
-        " AND step = ? AND time < ?) LIMIT 1",
-        "id", (int64_t)step, before);
+    sqlite3_stmt *row =
+        sq_prepare(p->s,
+                   "SELECT id FROM sources WHERE id >= ? AND EXISTS (SELECT 1 FROM bins WHERE"
+                   " source = sources.id AND step = ? AND time < ?) ORDER BY id LIMIT 1",
+                   "iid", *ret, (int64_t)step, before);
     if (!sq_step(p->s, row))
         return -ENOENT;
     *ret = sqlite3_column_int64(row, 0);
     return 0;
 }
 
-/* The oldest stretch of one source's rows of a step into one row of the next step. */
-static void roll_one(struct purge *p, int64_t source, int step, int next, double before)
+/* The oldest stretch of one source's rows of a step into one row of the next step; false: none is
+ * left. */
+static bool roll_one(struct purge *p, int64_t source, int step, int next, double before)
 {
     CLEANUP(sq_counts_done) struct sq_counts counts = {0};
     CLEANUP(sq_finalizep)
@@ -71,7 +73,7 @@ static void roll_one(struct purge *p, int64_t source, int step, int next, double
         p->gone.bins_rolled++;
     }
     if (start == INT64_MIN)
-        return;
+        return false;
     sq_bin_add(p->s, source, next, start, level, &counts);
     CLEANUP(sq_finalizep)
     sqlite3_stmt *away = sq_prepare(p->s,
@@ -79,6 +81,7 @@ static void roll_one(struct purge *p, int64_t source, int step, int next, double
                                     " AND time < ?",
                                     "iiii", source, (int64_t)step, start, start + next);
     sq_step(p->s, away);
+    return !p->s->rc;
 }
 
 static int roll_up(struct purge *p, int step, int next, double before)
@@ -87,12 +90,14 @@ static int roll_up(struct purge *p, int step, int next, double before)
     before = floor(before / next) * next;
     if (!isfinite(before))
         return 0;
+    int64_t source = 0;
     for (int i = 0; i < STEPS_MAX; i++) {
-        int64_t source = 0;
         sq_begin(p->s, "BEGIN IMMEDIATE");
-        int found = old_source(p, step, before, &source);
-        for (int k = 0; k < STEP_ROWS / 60 && found == 0; k++)
-            roll_one(p, source, step, next, before);
+        int found = 0;
+        for (int k = 0; k < STEP_STRETCHES && found == 0; k++) {
+            if (!roll_one(p, source, step, next, before))
+                found = old_source(p, step, before, &source);
+        }
         int r = sq_end(p->s, "roll up bins of");
         if (r < 0 || found < 0)
             return r;
@@ -211,6 +216,15 @@ static double processes_cutoff(struct purge *p)
     return before;
 }
 
+/* Containers of which nothing is left. */
+static const char delete_sources[] =
+    "DELETE FROM sources WHERE id IN (SELECT s.id FROM sources AS s WHERE ? > 0"
+    " AND NOT EXISTS (SELECT 1 FROM bins WHERE source = s.id)"
+    " AND NOT EXISTS (SELECT 1 FROM scores WHERE source = s.id)"
+    " AND NOT EXISTS (SELECT 1 FROM kept WHERE source = s.id)"
+    " AND NOT EXISTS (SELECT 1 FROM documents, captures WHERE captures.id = s.capture AND kind = 2"
+    " AND key = printf('%016llx-%llx', captures.capture, s.container)) LIMIT 500)";
+
 static int purge_documents(struct purge *p)
 {
     const struct store_retention *k = p->retention;
@@ -222,6 +236,7 @@ static int purge_documents(struct purge *p)
         {delete_processes, processes_cutoff(p)},
         {delete_containers, cutoff(p, k->processes_age_s)},
         {delete_texts, cutoff(p, k->processes_age_s)},
+        {delete_sources, p->now},
     };
     int r = 0;
     for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++)
@@ -306,7 +321,13 @@ int sqlite_purge(struct store *store, const struct store_retention *retention, d
                  json_t **ret)
 {
     struct purge p = {.s = (struct sqlite_store *)store, .retention = retention, .now = now};
-    int r = purge_by_age(&p);
+    /* What a power cut takes back of it, the next purge does again. */
+    sq_begin(p.s, NULL);
+    sq_exec(p.s, "PRAGMA synchronous = NORMAL");
+    p.s->synced = false;
+    int r = sq_end(p.s, "purge");
+    if (r == 0)
+        r = purge_by_age(&p);
     if (r == 0)
         r = sq_compact(p.s);
     if (r == 0)

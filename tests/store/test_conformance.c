@@ -475,8 +475,12 @@ static void test_purge_by_age_sums_what_it_rolls_up(void **state)
     assert_int_equal(store_purge(t->s, &keep, now, NULL), 0);
     assert_int_equal(calls_of(t->s, &(struct store_selection){0}), 40100);
     keep.bins_hour_age_s = 1;
+    keep.anomalous_age_s = 1;
     assert_int_equal(store_purge(t->s, &keep, now + 86400, NULL), 0);
     assert_int_equal(calls_of(t->s, &(struct store_selection){0}), 0);
+    /* And what comes after counts again. */
+    commit_bin(t->s, spool_b, 2, now + 86400);
+    assert_int_equal(calls_of(t->s, &(struct store_selection){0}), 100);
 }
 
 static void test_purge_by_size_keeps_what_is_worth_more(void **state)

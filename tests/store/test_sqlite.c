@@ -225,8 +225,9 @@ static void test_files_are_private(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
-/* Opening the same file again must not cost this process its locks: another process, closing what it
- * takes for the last connection, would delete the WAL under us and what we write after would be lost. */
+/* Opening the same file again must not cost this process its locks: another process, closing what
+ * it takes for the last connection, would delete the WAL under us and what we write after would be
+ * lost. */
 static void test_other_process_leaves_the_wal(void **state)
 {
     (void)state;
@@ -236,9 +237,11 @@ static void test_other_process_leaves_the_wal(void **state)
     assert_int_equal(try_open(false, &writer), 0);
     assert_int_equal(put_user(writer, "before", 10), 0);
     assert_int_equal(try_open(true, &reader), 0);
-    snprintf(command, sizeof(command),
-             "sqlite3 %s \"INSERT INTO documents (kind, key, time, body) SELECT kind, 'other', time,"
-             " body FROM documents WHERE key = 'before'\"", place.path);
+    snprintf(
+        command, sizeof(command),
+        "sqlite3 %s \"INSERT INTO documents (kind, key, time, body) SELECT kind, 'other', time,"
+        " body FROM documents WHERE key = 'before'\"",
+        place.path);
     assert_int_equal(system(command), 0);
     snprintf(wal, sizeof(wal), "%s-wal", place.path);
     assert_int_equal(stat(wal, &st), 0);
