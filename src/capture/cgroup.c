@@ -14,7 +14,8 @@
 /* In the order in which they are believed; "" is the v2 line of /proc/PID/cgroup. */
 static const struct {
     const char *controller, *directory;
-} hierarchies[] = {{"", "unified"}, {"pids", "pids"}, {"memory", "memory"}, {"name=systemd", "systemd"}};
+} hierarchies[] = {
+    {"", "unified"}, {"pids", "pids"}, {"memory", "memory"}, {"name=systemd", "systemd"}};
 
 static bool ends_with(const char *s, size_t n, const char *end)
 {
@@ -65,8 +66,9 @@ static const char *runtime_of(const char *s, const char *id, const char *path)
 
 static bool is_parent(const char *s, size_t n)
 {
-    static const char *const names[] = {"docker", "kubepods", "burstable", "besteffort", "ecs",
-                                        "guaranteed", "libpod_parent", "machine", "lxc", "buildkit"};
+    static const char *const names[] = {"docker", "kubepods",   "burstable",     "besteffort",
+                                        "ecs",    "guaranteed", "libpod_parent", "machine",
+                                        "lxc",    "buildkit"};
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (is(s, n, names[i]))
             return true;
@@ -81,8 +83,8 @@ static bool is_host(const char *s, size_t n)
            memmem(s, n, "-conmon-", 8);
 }
 
-static void found(struct cgroup_name *ret, const char *path, const char *id, size_t n, const char *end,
-                  const char *runtime)
+static void found(struct cgroup_name *ret, const char *path, const char *id, size_t n,
+                  const char *end, const char *runtime)
 {
     ret->kind = CGROUP_CONTAINER;
     ret->runtime = runtime;
@@ -118,8 +120,9 @@ static bool component(const char *path, const char *s, size_t n, const char *bef
         ret->kind = CGROUP_HOST;
         return false;
     }
-    ret->kind = is_parent(s, n) ? CGROUP_PARENT
-                : ret->kind == CGROUP_HOST ? CGROUP_HOST : CGROUP_UNKNOWN;
+    ret->kind = is_parent(s, n)            ? CGROUP_PARENT
+                : ret->kind == CGROUP_HOST ? CGROUP_HOST
+                                           : CGROUP_UNKNOWN;
     return false;
 }
 
@@ -171,8 +174,10 @@ int cgroup_of(const char *text, struct cgroup_place *ret)
         for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
             size_t size = strcspn(line, "\n");
             const char *field = memchr(line, ':', size);
-            const char *path = field ? memchr(field + 1, ':', (size_t)(line + size - field - 1)) : NULL;
-            if (!path || !has_controller(field + 1, (size_t)(path - field - 1), hierarchies[h].controller))
+            const char *path =
+                field ? memchr(field + 1, ':', (size_t)(line + size - field - 1)) : NULL;
+            if (!path ||
+                !has_controller(field + 1, (size_t)(path - field - 1), hierarchies[h].controller))
                 continue;
             size_t n = (size_t)(line + size - ++path);
             if (n < 2 || n >= sizeof(ret->path))

@@ -16,16 +16,16 @@ enum cgroup_kind {
 
 struct cgroup_name {
     enum cgroup_kind kind;
-    const char *runtime;            /* "docker", ... as far as the path tells, else "" */
-    char id[CGROUP_NAME_MAX + 1];   /* container, unknown: 64 hex, or the component's name */
-    uint32_t top_bytes;             /* path up to here is the container's own cgroup; deeper: its child */
+    const char *runtime;          /* "docker", ... as far as the path tells, else "" */
+    char id[CGROUP_NAME_MAX + 1]; /* container, unknown: 64 hex, or the component's name */
+    uint32_t top_bytes; /* path up to here is the container's own cgroup; deeper: its child */
 };
 
 /* -EINVAL when it is no absolute path, holds ".." or is longer than the kernel allows. */
 int cgroup_parse(const char *path, struct cgroup_name *ret);
 
-/* The line of /proc/PID/cgroup that names the container: v2 where the process has a v2 cgroup that is
- * not the root, else the pids, else the memory, else the systemd hierarchy. text is the file's
+/* The line of /proc/PID/cgroup that names the container: v2 where the process has a v2 cgroup that
+ * is not the root, else the pids, else the memory, else the systemd hierarchy. text is the file's
  * content. hierarchy is the directory below /sys/fs/cgroup of a mixed or v1 layout ("unified",
  * "pids", ...). -ENOENT: in the root of all of them. */
 struct cgroup_place {

@@ -1,6 +1,6 @@
 /* The table of containers. An entry is made when its cgroup is seen, at once and with what the path
- * alone tells; what the runtime knows is added when it can be read, since runtimes write their state
- * before, while or after they make the cgroup. */
+ * alone tells; what the runtime knows is added when it can be read, since runtimes write their
+ * state before, while or after they make the cgroup. */
 #include "capture/containers.h"
 
 #include <dirent.h>
@@ -26,11 +26,11 @@
 struct entry {
     struct container c;
     struct cgroup_name name;
-    char *path;          /* the container's own cgroup */
+    char *path; /* the container's own cgroup */
     char hierarchy[16];
     uint64_t retry_ns, due_ns;
-    bool isolated;       /* its processes have a pid namespace of their own */
-    uint32_t judged;     /* generation of the selector that settled wanted; 0: none */
+    bool isolated;   /* its processes have a pid namespace of their own */
+    uint32_t judged; /* generation of the selector that settled wanted; 0: none */
     bool changed, drained;
 };
 
@@ -40,7 +40,7 @@ struct containers {
     uint32_t generation;    /* of the selector, from 1 */
     struct entry **entries; /* by number */
     uint32_t n, room, max;
-    uint32_t cursor;        /* number after which the next poll goes on */
+    uint32_t cursor;         /* number after which the next poll goes on */
     struct container *known; /* containers_restore() */
     uint32_t n_known;
     uint64_t refused;
@@ -217,8 +217,8 @@ static int fill_empty(struct container *c)
     return 0;
 }
 
-/* One look at the runtimes' state. Below a name that only its state makes a container, the container's
- * own cgroup may be any of the ancestors. */
+/* One look at the runtimes' state. Below a name that only its state makes a container, the
+ * container's own cgroup may be any of the ancestors. */
 static int look(const struct containers *c, struct entry *e, struct runtime_facts *f)
 {
     const struct runtime_paths paths = {c->run, c->docker, c->podman};
@@ -226,7 +226,8 @@ static int look(const struct containers *c, struct entry *e, struct runtime_fact
     int r = path ? -ENOENT : -ENOMEM;
     while (r == -ENOENT && *path) {
         struct cgroup_name name;
-        if (cgroup_parse(path, &name) || (name.kind != CGROUP_CONTAINER && name.kind != CGROUP_UNKNOWN))
+        if (cgroup_parse(path, &name) ||
+            (name.kind != CGROUP_CONTAINER && name.kind != CGROUP_UNKNOWN))
             break;
         const struct runtime_query q = {&name, path};
         r = runtime_find(&paths, &q, f);
@@ -298,7 +299,8 @@ static int entry_new(struct containers *c, uint32_t number, uint64_t cgroup_id_,
         /* One line, not one per container: this is what a flood of them looks like. */
         if (!c->refused++)
             log_warn("containers: more than %u at a time: further ones are not watched "
-                     "(containers_max)", c->max);
+                     "(containers_max)",
+                     c->max);
         return -ENOSPC;
     }
     e->name = *name;
@@ -400,8 +402,8 @@ static int scan_add(struct containers *c, const struct cgroup_place *place, uint
     struct cgroup_place top = *place;
     struct cgroup_name name;
     uint64_t id = 0;
-    if (cgroup_parse(place->path, &name) || name.kind == CGROUP_HOST || name.kind == CGROUP_PARENT ||
-        by_path(c, place->path))
+    if (cgroup_parse(place->path, &name) || name.kind == CGROUP_HOST ||
+        name.kind == CGROUP_PARENT || by_path(c, place->path))
         return 0;
     int r = entry_new(c, *number_next, 0, place->path, &name, &e);
     if (r < 0)
@@ -438,7 +440,8 @@ static int scan_add(struct containers *c, const struct cgroup_place *place, uint
     return 0;
 }
 
-static int scan_process(struct containers *c, const char *pid, uint64_t now_ns, uint32_t *number_next)
+static int scan_process(struct containers *c, const char *pid, uint64_t now_ns,
+                        uint32_t *number_next)
 {
     char path[CGROUP_PATH_MAX], text[16384];
     struct cgroup_place place;

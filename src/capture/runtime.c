@@ -37,7 +37,8 @@ static int open_beneath(int dir, const char *path, int flags)
 
 int runtime_open_dir(int at, const char *path, int *ret)
 {
-    /* The root of a runtime is the administrator's word: /var/lib/docker may be a link to a disk. */
+    /* The root of a runtime is the administrator's word: /var/lib/docker may be a link to a disk.
+     */
     int fd = at == AT_FDCWD ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                             : open_beneath(at, path, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
@@ -51,9 +52,9 @@ int runtime_reason(struct runtime_facts *f, int error, const char *what)
     static const struct {
         int error;
         const char *words;
-    } words[] = {{-ELOOP, "is a symbolic link"}, {-EXDEV, "leads outside its directory"},
-                 {-EFBIG, "is larger than 1 MiB"}, {-EBADMSG, "is not valid JSON"},
-                 {-EACCES, "may not be read"}, {-EPERM, "may not be read"},
+    } words[] = {{-ELOOP, "is a symbolic link"},    {-EXDEV, "leads outside its directory"},
+                 {-EFBIG, "is larger than 1 MiB"},  {-EBADMSG, "is not valid JSON"},
+                 {-EACCES, "may not be read"},      {-EPERM, "may not be read"},
                  {-EISDIR, "is not a regular file"}};
     const char *why = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(words) && !why; i++)
@@ -153,7 +154,8 @@ int runtime_labels(struct container *c, json_t *object)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         int r = json_is_string(value) ? runtime_label(c, key, json_string_value(value)) : 0;
         if (r < 0)
             return r;

@@ -27,9 +27,9 @@ struct runtime_query {
 
 /* What a runtime knows, before the workload key is made of it. */
 struct runtime_facts {
-    struct container c;  /* strings; not the numbers and times */
-    char *hostname;      /* to leave out of the command's hash */
-    json_t *args;        /* owned: array of strings, or NULL */
+    struct container c; /* strings; not the numbers and times */
+    char *hostname;     /* to leave out of the command's hash */
+    json_t *args;       /* owned: array of strings, or NULL */
 };
 void runtime_facts_done(struct runtime_facts *f);
 
@@ -48,9 +48,10 @@ int runtime_find(const struct runtime_paths *paths, const struct runtime_query *
 
 /* Helpers for the families. Strings are cut to CONTAINER_STRING_MAX at a character's edge. */
 bool runtime_name_ok(const char *name); /* one path component, not "." or ".." */
-int runtime_open_dir(int at, const char *path, int *ret); /* at AT_FDCWD: the root itself, any path */
+int runtime_open_dir(int at, const char *path,
+                     int *ret); /* at AT_FDCWD: the root itself, any path */
 int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **ret);
-int runtime_set(char **field, const char *value);      /* replaces; NULL leaves as it is */
+int runtime_set(char **field, const char *value); /* replaces; NULL leaves as it is */
 int runtime_label(struct container *c, const char *key, const char *value);
 int runtime_labels(struct container *c, json_t *object);
 const char *runtime_text(json_t *object, const char *key); /* NULL when absent or no string */

@@ -1,6 +1,7 @@
-/* containerd: the bundle of each task lies below STATE/io.containerd.runtime.v2.task/<namespace>/<id>
- * (containerd, runtime/v2/bundle.go); its CRI plugin writes what a pod is into the annotations of
- * config.json (pkg/cri/annotations). Docker's containers are tasks of the namespace "moby". */
+/* containerd: the bundle of each task lies below
+ * STATE/io.containerd.runtime.v2.task/<namespace>/<id> (containerd, runtime/v2/bundle.go); its CRI
+ * plugin writes what a pod is into the annotations of config.json (pkg/cri/annotations). Docker's
+ * containers are tasks of the namespace "moby". */
 #include "capture/runtime.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@ static int take(struct search *s, struct runtime_facts *ret)
         runtime_set(&c->name, name ? name : runtime_text(notes, "nerdctl/name")) ||
         runtime_set(&c->image, runtime_text(notes, CRI "image-name")) ||
         runtime_set(&c->namespace_, runtime_text(notes, CRI "sandbox-namespace")) ||
-        runtime_set(&c->pod, runtime_text(notes, CRI "sandbox-name")) || runtime_oci(s->config, ret))
+        runtime_set(&c->pod, runtime_text(notes, CRI "sandbox-name")) ||
+        runtime_oci(s->config, ret))
         return -ENOMEM;
     return runtime_labels(c, notes);
 }

@@ -39,7 +39,8 @@ static int take_crio(json_t *notes, struct runtime_facts *f)
     CLEANUP(json_decrefp) json_t *object = labels ? json_loads(labels, 0, NULL) : NULL;
     c->sandbox = type && !strcmp(type, "sandbox");
     if (runtime_set(&c->runtime, "cri-o") ||
-        runtime_set(&c->name, c->sandbox ? NULL : runtime_text(notes, "io.kubernetes.container.name")) ||
+        runtime_set(&c->name,
+                    c->sandbox ? NULL : runtime_text(notes, "io.kubernetes.container.name")) ||
         runtime_set(&c->image, image ? image : runtime_text(notes, CRIO "Image")) ||
         runtime_set(&c->namespace_, runtime_text(notes, "io.kubernetes.pod.namespace")) ||
         runtime_set(&c->pod, runtime_text(notes, "io.kubernetes.pod.name")))
@@ -56,7 +57,8 @@ static int take_podman(int dir, const char *list, const char *id, struct runtime
     size_t i;
     if (runtime_json(dir, list, &ignored, &all))
         return 0; /* config.json alone still gives the command */
-    json_array_foreach(all, i, one) {
+    json_array_foreach(all, i, one)
+    {
         const char *its = runtime_text(one, "id"), *metadata = runtime_text(one, "metadata");
         if (!its || strcmp(its, id))
             continue;

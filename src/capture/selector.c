@@ -34,8 +34,8 @@ static int copy_list(const char *const *from, char ***ret)
 
 int selector_new(const struct container_selector *from, struct selector **ret)
 {
-    const char *const *const lists[LISTS] = {from->names, from->images, from->namespaces, from->labels,
-                                             from->exclude};
+    const char *const *const lists[LISTS] = {from->names, from->images, from->namespaces,
+                                             from->labels, from->exclude};
     CLEANUP(selector_freep) struct selector *s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;

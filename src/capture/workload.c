@@ -10,7 +10,8 @@
 int workload_image(const char *image, char **ret_repository, char **ret_version)
 {
     /* containerd 1.6 and Docker write the same image differently. */
-    static const char *const prefixes[] = {"docker.io/library/", "docker.io/", "index.docker.io/library/"};
+    static const char *const prefixes[] = {"docker.io/library/", "docker.io/",
+                                           "index.docker.io/library/"};
     const char *start = image ? image : "";
     for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
         if (!strncmp(start, prefixes[i], strlen(prefixes[i]))) {
@@ -53,7 +54,8 @@ int workload_owner(const char *pod, char **ret)
 {
     size_t n = strlen(pod);
     const char *dash = last_dash(pod, n), *kind = "Pod/", *end = pod + n;
-    if (dash && dash > pod && is_digits(dash + 1, (size_t)(pod + n - dash - 1)) && end - dash <= 5) {
+    if (dash && dash > pod && is_digits(dash + 1, (size_t)(pod + n - dash - 1)) &&
+        end - dash <= 5) {
         kind = "StatefulSet/";
         end = dash;
     } else if (dash && dash > pod && end - dash == 6 && is_random(dash + 1, 5)) {
@@ -61,7 +63,8 @@ int workload_owner(const char *pod, char **ret)
         size_t m = before ? (size_t)(dash - before - 1) : 0;
         bool hash = before > pod && m >= 6 && m <= 10;
         kind = hash && is_digits(before + 1, m) && m >= 8 ? "CronJob/"
-               : hash && is_random(before + 1, m) ? "Deployment/" : "";
+               : hash && is_random(before + 1, m)         ? "Deployment/"
+                                                          : "";
         end = *kind ? before : dash;
     }
     char *owner;
@@ -100,13 +103,15 @@ static void args_hash(const struct runtime_facts *f, char ret[9])
     size_t i;
     json_t *arg;
     buf_init(&b, RUNTIME_FILE_MAX);
-    json_array_foreach(f->args, i, arg) {
+    json_array_foreach(f->args, i, arg)
+    {
         if (!json_is_string(arg))
             continue;
         append_without(&b, json_string_value(arg), f->hostname);
         buf_append(&b, "", 1);
     }
-    snprintf(ret, 9, "%08x", (unsigned)(hash_bytes(b.data ? b.data : (const uint8_t *)"", b.size) >> 32));
+    snprintf(ret, 9, "%08x",
+             (unsigned)(hash_bytes(b.data ? b.data : (const uint8_t *)"", b.size) >> 32));
     buf_done(&b);
 }
 
@@ -116,7 +121,8 @@ static int set_command(struct runtime_facts *f)
     size_t i;
     json_t *arg;
     buf_init(&b, RUNTIME_FILE_MAX + 1);
-    json_array_foreach(f->args, i, arg) {
+    json_array_foreach(f->args, i, arg)
+    {
         if (!json_is_string(arg))
             continue;
         if (b.size)
@@ -151,7 +157,9 @@ static int make_key(struct runtime_facts *f, const char *label, const char *repo
         r = asprintf(ret, "%s", configured);
     else if (c->namespace_ && *c->namespace_ && c->owner)
         r = asprintf(ret, "%s/%s/%s", c->namespace_, owner ? owner + 1 : c->owner,
-                     c->sandbox ? "(sandbox)" : c->name ? c->name : "");
+                     c->sandbox ? "(sandbox)"
+                     : c->name  ? c->name
+                                : "");
     else if (project && service)
         r = asprintf(ret, "%s/%s", project, service);
     else if (*repository)

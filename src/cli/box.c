@@ -34,7 +34,8 @@ static int fail(const char *what, const char *path)
 
 static int find_program(const char *name, char ret[PATH_BYTES])
 {
-    static const char *const places[] = {"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"};
+    static const char *const places[] = {"/usr/bin", "/usr/sbin", "/usr/local/bin",
+                                         "/usr/local/sbin"};
     if (name[0] == '/') {
         snprintf(ret, PATH_BYTES, "%s", name);
         return access(ret, X_OK) ? -ENOENT : 0;
@@ -180,11 +181,14 @@ int box_add_file(struct box *b, const char *path, mode_t mode, const char *text)
 /* What every program expects to find. The shadow file is made up, not this machine's. */
 static int add_skeleton(struct box *b)
 {
-    static const char *const links[][2] = {
-        {"bin", "usr/bin"}, {"sbin", "usr/sbin"}, {"lib", "usr/lib"}, {"lib64", "usr/lib64"},
-        {"usr/bin/sh", "dash"}};
+    static const char *const links[][2] = {{"bin", "usr/bin"},
+                                           {"sbin", "usr/sbin"},
+                                           {"lib", "usr/lib"},
+                                           {"lib64", "usr/lib64"},
+                                           {"usr/bin/sh", "dash"}};
     static const char *const directories[] = {"/usr/bin/", "/usr/sbin/", "/usr/lib/", "/usr/lib64/",
-                                              "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/var/"};
+                                              "/etc/",     "/proc/",     "/sys/",     "/dev/",
+                                              "/run/",     "/var/"};
     char path[PATH_BYTES];
     for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
         int r = inside(b, directories[i], path);
@@ -198,11 +202,14 @@ static int add_skeleton(struct box *b)
     }
     int r = box_add_directory(b, "/tmp", 01777);
     r = r < 0 ? r : box_add_directory(b, "/root", 0700);
-    r = r < 0 ? r : box_add_file(b, "/etc/passwd", 0644,
-                                 "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www:/var/www:/bin/false\n");
+    r = r < 0 ? r
+              : box_add_file(
+                    b, "/etc/passwd", 0644,
+                    "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www:/var/www:/bin/false\n");
     r = r < 0 ? r : box_add_file(b, "/etc/group", 0644, "root:x:0:\nwww-data:x:33:\n");
-    r = r < 0 ? r : box_add_file(b, "/etc/shadow", 0640,
-                                 "root:$y$j9T$made.up.for.this.container$0:19700:0:99999:7:::\n");
+    r = r < 0 ? r
+              : box_add_file(b, "/etc/shadow", 0640,
+                             "root:$y$j9T$made.up.for.this.container$0:19700:0:99999:7:::\n");
     r = r < 0 ? r : box_add_file(b, "/etc/hosts", 0644, "127.0.0.1 localhost\n");
     return r < 0 ? r : box_add_file(b, "/etc/nsswitch.conf", 0644, "passwd: files\nhosts: files\n");
 }
@@ -216,8 +223,8 @@ static json_t *mount(const char *type, const char *where, const char *options)
                      "options", list);
 }
 
-/* OCI runtime specification 1.0.2, as `runc spec` writes it, with fewer capabilities than Docker gives
- * and limits that need no CAP_SYS_RESOURCE. */
+/* OCI runtime specification 1.0.2, as `runc spec` writes it, with fewer capabilities than Docker
+ * gives and limits that need no CAP_SYS_RESOURCE. */
 static json_t *config_of(const struct box *b)
 {
     static const char *const spaces[] = {"pid", "network", "ipc", "uts", "mount"};
@@ -227,26 +234,28 @@ static json_t *config_of(const struct box *b)
     for (size_t i = 0; i < ARRAY_SIZE(spaces); i++)
         json_array_append_new(namespaces, json_pack("{s:s}", "type", spaces[i]));
     json_t *process = json_pack(
-        "{s:b, s:{s:i, s:i}, s:O, s:[s,s], s:s, s:{s:O, s:O, s:o}, s:[{s:s, s:i, s:i}], s:b}", "terminal", 0,
-        "user", "uid", 0, "gid", 0, "args", b->args, "env",
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "cwd", "/",
-        "capabilities", "bounding", capabilities, "effective", capabilities, "permitted", capabilities,
-        "rlimits", "type", "RLIMIT_NOFILE", "hard", 4096, "soft", 4096, "noNewPrivileges", 1);
-    json_t *mounts = json_pack(
-        "[o,o,o,o,o]", mount("proc", "/proc", "nosuid,noexec,nodev"),
-        mount("tmpfs", "/dev", "nosuid,strictatime,mode=755,size=65536k"),
-        mount("devpts", "/dev/pts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
-        mount("tmpfs", "/dev/shm", "nosuid,noexec,nodev,mode=1777,size=65536k"),
-        mount("sysfs", "/sys", "nosuid,noexec,nodev,ro"));
+        "{s:b, s:{s:i, s:i}, s:O, s:[s,s], s:s, s:{s:O, s:O, s:o}, s:[{s:s, s:i, s:i}], s:b}",
+        "terminal", 0, "user", "uid", 0, "gid", 0, "args", b->args, "env",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "cwd",
+        "/", "capabilities", "bounding", capabilities, "effective", capabilities, "permitted",
+        capabilities, "rlimits", "type", "RLIMIT_NOFILE", "hard", 4096, "soft", 4096,
+        "noNewPrivileges", 1);
+    json_t *mounts =
+        json_pack("[o,o,o,o,o]", mount("proc", "/proc", "nosuid,noexec,nodev"),
+                  mount("tmpfs", "/dev", "nosuid,strictatime,mode=755,size=65536k"),
+                  mount("devpts", "/dev/pts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
+                  mount("tmpfs", "/dev/shm", "nosuid,noexec,nodev,mode=1777,size=65536k"),
+                  mount("sysfs", "/sys", "nosuid,noexec,nodev,ro"));
     /* At the top, whatever session or service it is started from. */
     char cgroup[CGROUP_NAME_BYTES];
     snprintf(cgroup, sizeof(cgroup), "/%s", b->name);
-    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:{s:s, s:{s:[{s:b, s:s}]}, s:o, s:[s,s,s], s:[s,s,s]}}",
-                     "ociVersion", "1.0.2", "process", process, "root", "path", "rootfs", "readonly", 0,
-                     "hostname", b->name, "mounts", mounts, "linux", "cgroupsPath", cgroup, "resources", "devices", "allow", 0,
-                     "access", "rwm", "namespaces", namespaces, "maskedPaths", "/proc/kcore",
-                     "/proc/keys", "/sys/firmware", "readonlyPaths", "/proc/bus", "/proc/sys",
-                     "/proc/sysrq-trigger");
+    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:{s:s, s:{s:[{s:b, s:s}]}, s:o, "
+                     "s:[s,s,s], s:[s,s,s]}}",
+                     "ociVersion", "1.0.2", "process", process, "root", "path", "rootfs",
+                     "readonly", 0, "hostname", b->name, "mounts", mounts, "linux", "cgroupsPath",
+                     cgroup, "resources", "devices", "allow", 0, "access", "rwm", "namespaces",
+                     namespaces, "maskedPaths", "/proc/kcore", "/proc/keys", "/sys/firmware",
+                     "readonlyPaths", "/proc/bus", "/proc/sys", "/proc/sysrq-trigger");
 }
 
 static int write_config(const struct box *b)
@@ -265,7 +274,8 @@ int box_new(const char *directory, const char *name, const char *const *args, st
 {
     CLEANUP(box_freep) struct box *b = calloc(1, sizeof(*b));
     if (!b || asprintf(&b->bundle, "%s/%s", directory, name) < 0 ||
-        asprintf(&b->root, "%s/rootfs", b->bundle) < 0 || asprintf(&b->log, "%s.log", b->bundle) < 0 ||
+        asprintf(&b->root, "%s/rootfs", b->bundle) < 0 ||
+        asprintf(&b->log, "%s.log", b->bundle) < 0 ||
         asprintf(&b->pid_file, "%s.pid", b->bundle) < 0 || !(b->args = json_array()) ||
         !(b->name = strdup(name)))
         return -ENOMEM;
@@ -293,8 +303,8 @@ static int read_pid(struct box *b)
 
 int box_start(struct box *b)
 {
-    const char *const argv[] = {"runc", "run", "--detach", "--bundle", b->bundle, "--pid-file",
-                                b->pid_file, b->name, NULL};
+    const char *const argv[] = {"runc",       "run",       "--detach", "--bundle", b->bundle,
+                                "--pid-file", b->pid_file, b->name,    NULL};
     int r = child_run(argv, b->log);
     if (r == 0)
         return read_pid(b);

@@ -1,7 +1,7 @@
-/* A box: a real container made on the spot from programs that are installed on this machine (Debian's
- * packages), with the libraries they need and nothing else, run by runc. No image, no registry, no
- * daemon. It has process, network, IPC, host name and mount namespaces of its own; its network is
- * its own loopback. The demo and the end-to-end tests live in these. */
+/* A box: a real container made on the spot from programs that are installed on this machine
+ * (Debian's packages), with the libraries they need and nothing else, run by runc. No image, no
+ * registry, no daemon. It has process, network, IPC, host name and mount namespaces of its own; its
+ * network is its own loopback. The demo and the end-to-end tests live in these. */
 #pragma once
 
 #include <stdbool.h>

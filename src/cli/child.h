@@ -12,7 +12,8 @@ int child_run(const char *const argv[], const char *log);
  * allocated and ends in NUL. */
 int child_output(const char *const argv[], const char *log, size_t size_max, char **ret);
 
-/* Starts it in a process group of its own and returns at once. It gets SIGTERM when we end first. */
+/* Starts it in a process group of its own and returns at once. It gets SIGTERM when we end first.
+ */
 int child_start(const char *const argv[], const char *log, pid_t *ret);
 
 /* SIGTERM, after grace_ms SIGKILL; waits. Returns its exit status or 128 + signal. */

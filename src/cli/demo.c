@@ -1,5 +1,6 @@
-/* vigia demo: the main job on two real containers, in under five minutes. It drives and watches; everything
- * that learns, decides and alerts is `vigia up`, run as it is on any machine, with shorter learning times. */
+/* vigia demo: the main job on two real containers, in under five minutes. It drives and watches;
+ * everything that learns, decides and alerts is `vigia up`, run as it is on any machine, with
+ * shorter learning times. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,54 +18,26 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cli/box.h"
 #include "cli/child.h"
 #include "cli/command.h"
-#include "cli/demo_attack.h"
-#include "cli/demo_load.h"
+#include "cli/demo.h"
 #include "cli/demo_site.h"
-#include "cli/demo_watch.h"
 
 #define LOCK_PATH "/run/vigia-demo.lock"
-#define RESTART_EVERY_S 22  /* two of them */
-#define LEARN_MAX_S 210     /* gives up then */
-#define ALERT_WAIT_S 20     /* after the attack */
-#define EXTEND_WAIT_S 6     /* what the alert still gathers */
+#define RESTART_EVERY_S 22 /* two of them */
+#define LEARN_MAX_S 210    /* gives up then */
+#define ALERT_WAIT_S 20    /* after the attack */
+#define EXTEND_WAIT_S 6    /* what the alert still gathers */
 #define NO_ATTACK_S 600
-#define MARKED_SHARE_MIN 80 /* percent */
 
 enum { KEY_SEED = 256, KEY_NO_ATTACK, KEY_KEEP, KEY_ATTACH, KEY_PRINT_CONFIG };
 
-struct demo {
-    uint64_t seed;
-    bool json, no_attack, keep, print_config;
-    const char *attach;
-    FILE *out;              /* what it tells people; with --json standard error */
-    char directory[64];     /* everything it makes */
-    char data[PATH_MAX], log[128], config[128];
-    char pins[64];
-    uint16_t port;
-    int lock_fd;
-    pid_t up;
-    struct box *web, *redis;
-    struct demo_load *load;
-    struct store *store;
-    double began;           /* wall s */
-    struct demo_plan plan;
-    struct demo_attack attack;
-    json_t *alerts;         /* those of the demo's containers, at the end */
-    json_t *found;          /* the one of the attack: borrowed from alerts */
-    double attack_began;    /* wall s; 0: not yet */
-    double seen;            /* wall s: when the alert could be read in the store */
-    unsigned before, marked, marked_attack;
-    bool ready;
-};
-
 static const char learning_config[] =
-    "# The demo's programs are tiny and its load is steady, so a minute of them says about as much as\n"
+    "# The demo's programs are tiny and its load is steady, so a minute of them says about as much "
+    "as\n"
     "# a quarter of an hour of a real server does. Everything else is as always.\n"
     "learning:\n"
-    "  ready_active_s: 75    # always 900: active seconds before a workload is judged\n"
+    "  ready_active_s: 100   # always 900: active seconds before a workload is judged\n"
     "  ready_quiet_s: 30     # always 600: of these without a new program, exec or call\n"
     "  startup_max_s: 20     # always 60\n"
     "  startup_quiet_s: 5    # always 10\n";
@@ -75,12 +48,16 @@ static const struct argp_option argp_options[] = {
     {"no-attack", KEY_NO_ATTACK, NULL, 0,
      "Run ten minutes without an attack; succeeds if nothing is alerted", 0},
     {"attach", KEY_ATTACH, "DIR", 0,
-     "Use the `vigia up` that already runs on this data directory, started with the configuration that "
-     "--print-config prints, instead of one of its own", 0},
-    {"keep", KEY_KEEP, NULL, 0, "Keep the data directory, the configuration and the logs, and say where", 0},
+     "Use the `vigia up` that already runs on this data directory, started with the configuration "
+     "that "
+     "--print-config prints, instead of one of its own",
+     0},
+    {"keep", KEY_KEEP, NULL, 0,
+     "Keep the data directory, the configuration and the logs, and say where", 0},
     {"print-config", KEY_PRINT_CONFIG, NULL, 0,
      "Print the configuration with the short learning times, and end", 0},
-    {"json", 'j', NULL, 0, "Print one JSON object at the end; what happens goes to standard error", 0},
+    {"json", 'j', NULL, 0, "Print one JSON object at the end; what happens goes to standard error",
+     0},
     {"verbose", 'v', NULL, 0, "Say more on standard error", 0},
     {0},
 };
@@ -120,21 +97,31 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    argp_options, parse, NULL,
-    "Show the main job on two real containers, made on the spot from this machine's own programs: a small web "
+    argp_options,
+    parse,
+    NULL,
+    "Show the main job on two real containers, made on the spot from this machine's own programs: "
+    "a small web "
     "shop whose search page has a command-injection hole, and redis."
     "\v"
-    "It puts both under steady load, lets Vigia learn them for about two minutes with two restarts, attacks\n"
-    "the shop through its hole (reads secrets, drops a program, lets it call home to the loopback of the\n"
-    "container's own network), and shows the alert: how many seconds after the first hostile call, and why.\n"
-    "It has no rule of its own: it runs `vigia up` with shorter learning times, which it prints.\n\n"
-    "Needs root and runc. Ends by itself in less than five minutes and cleans up. Exit status: 0 the attack\n"
+    "It puts both under steady load, lets Vigia learn them for about two minutes with two "
+    "restarts, attacks\n"
+    "the shop through its hole (reads secrets, drops a program, lets it call home to the loopback "
+    "of the\n"
+    "container's own network), and shows the alert: how many seconds after the first hostile call, "
+    "and why.\n"
+    "It has no rule of its own: it runs `vigia up` with shorter learning times, which it "
+    "prints.\n\n"
+    "Needs root and runc. Ends by itself in less than five minutes and cleans up. Exit status: 0 "
+    "the attack\n"
     "was found and nothing was alerted before it; 1 not so; 2 it could not run.\n\n"
     "Examples:\n"
     "  vigia demo\n"
     "  vigia demo --seed 7 --json\n"
     "  vigia demo --no-attack          # ten minutes in which nothing may be alerted\n",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 static volatile sig_atomic_t interrupted;
 
@@ -144,7 +131,7 @@ static void on_signal(int sig)
     interrupted = 1;
 }
 
-static double wall(void)
+double demo_wall(void)
 {
     return (double)clock_wall_ns() / 1e9;
 }
@@ -152,7 +139,7 @@ static double wall(void)
 __attribute__((format(printf, 2, 3))) static void say(struct demo *d, const char *fmt, ...)
 {
     va_list args;
-    fprintf(d->out, "%6.1f s  ", wall() - d->began);
+    fprintf(d->out, "%6.1f s  ", demo_wall() - d->began);
     va_start(args, fmt);
     vfprintf(d->out, fmt, args);
     va_end(args);
@@ -164,7 +151,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct demo *d, const char
 static bool pause_until(struct demo *d, double until)
 {
     const struct timespec step = {.tv_nsec = 100 * 1000 * 1000};
-    while (!interrupted && wall() < until) {
+    while (!interrupted && demo_wall() < until) {
         if (d->up > 0 && waitpid(d->up, NULL, WNOHANG) == d->up) {
             d->up = 0;
             log_error("`vigia up` ended by itself; its log is %s", d->log);
@@ -181,7 +168,8 @@ static int free_port(uint16_t *ret)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(a);
     CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || getsockname(fd, (struct sockaddr *)&a, &size))
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
+        getsockname(fd, (struct sockaddr *)&a, &size))
         return -errno;
     *ret = ntohs(a.sin_port);
     return 0;
@@ -190,8 +178,10 @@ static int free_port(uint16_t *ret)
 static int write_config(struct demo *d)
 {
     CLEANUP(fclosep) FILE *f = fopen(d->config, "we");
-    if (!f || fprintf(f, "%sdata: %s\ncapture:\n  pins: %s\ncontainers:\n  names: [\"vigia-demo-*\"]\n"
-                         "server:\n  port: %u\n", learning_config, d->data, d->pins, d->port) < 0) {
+    if (!f || fprintf(f,
+                      "%sdata: %s\ncapture:\n  pins: %s\ncontainers:\n  names: [\"vigia-demo-*\"]\n"
+                      "server:\n  port: %u\n",
+                      learning_config, d->data, d->pins, d->port) < 0) {
         log_error("cannot write %s: %s", d->config, strerror(errno));
         return -EIO;
     }
@@ -206,8 +196,8 @@ static void print_file(struct demo *d, const char *path, const char *indent)
         fprintf(d->out, "%s%s", indent, line);
 }
 
-/* One demo at a time: the containers' names are its own. Whatever an earlier one left behind that was killed
- * is removed. */
+/* One demo at a time: the containers' names are its own. Whatever an earlier one left behind that
+ * was killed is removed. */
 static int prepare(struct demo *d)
 {
     static const char *const names[] = {DEMO_WEB, DEMO_REDIS};
@@ -263,12 +253,12 @@ static int wait_live(struct demo *d)
     char path[PATH_MAX + 16];
     snprintf(path, sizeof(path), "%s/vigia.db", d->data);
     const struct store_options options = {.path = path, .read_only = true};
-    for (double until = wall() + 20; wall() < until;) {
+    for (double until = demo_wall() + 20; demo_wall() < until;) {
         if (!d->store && !access(path, R_OK))
             store_open(NULL, &options, &d->store);
-        if (d->store && demo_watch_live(d->store, d->attach ? wall() - 10 : d->began))
+        if (d->store && demo_watch_live(d->store, d->attach ? demo_wall() - 10 : d->began))
             return 0;
-        if (!pause_until(d, wall() + 0.2))
+        if (!pause_until(d, demo_wall() + 0.2))
             break;
     }
     if (interrupted)
@@ -292,7 +282,7 @@ static int start_containers(struct demo *d)
 static int restart_containers(struct demo *d)
 {
     demo_load_point(d->load, 0, 0);
-    pause_until(d, wall() + 0.3);
+    pause_until(d, demo_wall() + 0.3);
     int r = box_stop(d->web);
     r = r < 0 ? r : box_stop(d->redis);
     return r < 0 ? r : start_containers(d);
@@ -300,34 +290,36 @@ static int restart_containers(struct demo *d)
 
 static int learn(struct demo *d)
 {
-    double until = wall() + LEARN_MAX_S, spoken = wall();
+    double until = demo_wall() + LEARN_MAX_S, spoken = demo_wall();
     struct demo_profile web = {0}, redis = {0};
     for (int i = 1; i <= 2; i++) {
-        if (!pause_until(d, wall() + RESTART_EVERY_S))
+        if (!pause_until(d, demo_wall() + RESTART_EVERY_S))
             return -EINTR;
         say(d, "Restart %d of 2 of both containers: start-up is learnt, too.", i);
         int r = restart_containers(d);
         if (r < 0)
             return r;
     }
-    while (wall() < until) {
-        if (!pause_until(d, wall() + 0.5))
+    while (demo_wall() < until) {
+        if (!pause_until(d, demo_wall() + 0.5))
             return -EINTR;
-        if (demo_watch_profile(d->store, DEMO_WEB, &web) || demo_watch_profile(d->store, DEMO_REDIS, &redis))
+        if (demo_watch_profile(d->store, DEMO_WEB, &web) ||
+            demo_watch_profile(d->store, DEMO_REDIS, &redis))
             return -EIO;
         if (web.ready && redis.ready) {
             d->ready = true;
             say(d, "Both workloads are learnt: %s, %s.", web.workload, redis.workload);
             return 0;
         }
-        if (wall() >= spoken + 20) {
-            spoken = wall();
-            say(d, "Learning: web %.0f %%%s%s, redis %.0f %%%s%s", 100 * web.progress, web.ready ? "" : " - ",
-                web.reason, 100 * redis.progress, redis.ready ? "" : " - ", redis.reason);
+        if (demo_wall() >= spoken + 20) {
+            spoken = demo_wall();
+            say(d, "Learning: web %.0f %%%s%s, redis %.0f %%%s%s", 100 * web.progress,
+                web.ready ? "" : " - ", web.reason, 100 * redis.progress, redis.ready ? "" : " - ",
+                redis.reason);
         }
     }
-    say(d, "Not learnt within %d s: web: %s; redis: %s", LEARN_MAX_S, web.ready ? "ready" : web.reason,
-        redis.ready ? "ready" : redis.reason);
+    say(d, "Not learnt within %d s: web: %s; redis: %s", LEARN_MAX_S,
+        web.ready ? "ready" : web.reason, redis.ready ? "ready" : redis.reason);
     return 0;
 }
 
@@ -336,10 +328,10 @@ static json_t *alert_of_attack(struct demo *d)
 {
     json_t *alert;
     size_t i;
-    json_array_foreach(d->alerts, i, alert)
-        if (demo_watch_is_of(alert, DEMO_WEB) &&
-            json_number_value(json_object_get(alert, "raised")) >= d->attack_began)
-            return alert;
+    json_array_foreach(d->alerts, i,
+                       alert) if (demo_watch_is_of(alert, DEMO_WEB) &&
+                                  json_number_value(json_object_get(alert, "raised")) >=
+                                      d->attack_began) return alert;
     return NULL;
 }
 
@@ -366,17 +358,17 @@ static int attack_and_watch(struct demo *d)
 {
     pthread_t thread;
     void *result = NULL;
-    d->attack_began = wall();
+    d->attack_began = demo_wall();
     int r = -pthread_create(&thread, NULL, attack_thread, d);
     if (r < 0)
         return r;
     bool over = false;
-    for (double until = wall() + ALERT_WAIT_S; !over || (!d->seen && wall() < until);) {
+    for (double until = demo_wall() + ALERT_WAIT_S; !over || (!d->seen && demo_wall() < until);) {
         if (!over && pthread_tryjoin_np(thread, &result) == 0)
-            over = true, until = wall() + ALERT_WAIT_S;
+            over = true, until = demo_wall() + ALERT_WAIT_S;
         if (!d->seen && look(d) == 0 && d->found)
-            d->seen = wall();
-        if (!pause_until(d, wall() + 0.05) && over)
+            d->seen = demo_wall();
+        if (!pause_until(d, demo_wall() + 0.05) && over)
             return -EINTR;
     }
     return (int)(intptr_t)result;
@@ -387,7 +379,7 @@ static int attack(struct demo *d)
     uint64_t random = d->seed + 77;
     double calm = 8 + (double)(demo_random(&random) % 12000) / 1000;
     say(d, "Watching for %.0f s: nothing should be alerted.", calm);
-    if (!pause_until(d, wall() + calm))
+    if (!pause_until(d, demo_wall() + calm))
         return -EINTR;
     int r = look(d);
     if (r < 0)
@@ -396,12 +388,15 @@ static int attack(struct demo *d)
     demo_attack_plan(d->seed, &d->plan);
     say(d, "Attacking through the search page:");
     for (unsigned i = 0; i < d->plan.n; i++)
-        fprintf(d->out, "            %u. %s\n               %s\n", i + 1, d->plan.words[i], d->plan.steps[i]);
+        fprintf(d->out, "            %u. %s\n               %s\n", i + 1, d->plan.words[i],
+                d->plan.steps[i]);
     fflush(d->out);
     r = attack_and_watch(d);
     if (r < 0)
         return r;
-    say(d, "The attack worked: secrets read: %s; dropped program called home: %s (%llu bytes); %u processes of it seen.",
+    say(d,
+        "The attack worked: secrets read: %s; dropped program called home: %s (%llu bytes); %u "
+        "processes of it seen.",
         d->attack.read_secrets ? "yes" : "NO", d->attack.ran_program ? "yes" : "NO",
         (unsigned long long)d->attack.stolen_bytes, d->attack.n_processes);
     if (!d->seen)
@@ -418,98 +413,20 @@ static int stay_quiet(struct demo *d)
 {
     double until = d->began + NO_ATTACK_S;
     say(d, "No attack: watching until %d s; nothing may be alerted.", NO_ATTACK_S);
-    while (wall() < until) {
-        if (!pause_until(d, MIN(until, wall() + 60)))
+    while (demo_wall() < until) {
+        if (!pause_until(d, MIN(until, demo_wall() + 60)))
             return -EINTR;
         int r = look(d);
         if (r < 0)
             return r;
         struct demo_load_counts n;
         demo_load_count(d->load, &n);
-        say(d, "%zu alerts; %llu pages and %llu redis commands answered.", json_array_size(d->alerts),
-            (unsigned long long)n.pages, (unsigned long long)n.commands);
+        say(d, "%zu alerts; %llu pages and %llu redis commands answered.",
+            json_array_size(d->alerts), (unsigned long long)n.pages,
+            (unsigned long long)n.commands);
     }
     d->before = (unsigned)json_array_size(d->alerts);
     return 0;
-}
-
-static unsigned percent(const struct demo *d)
-{
-    return d->marked ? 100 * d->marked_attack / d->marked : 0;
-}
-
-static bool succeeded(const struct demo *d)
-{
-    if (!d->ready || d->before)
-        return false;
-    return d->no_attack || (d->found && d->attack.read_secrets && d->attack.ran_program &&
-                            percent(d) >= MARKED_SHARE_MIN);
-}
-
-static void print_text(struct demo *d, const char *title, json_t *alert, const char *key)
-{
-    const char *text = json_string_value(json_object_get(alert, key));
-    if (text)
-        fprintf(d->out, "  %s%s\n", title, text);
-}
-
-static void print_alert(struct demo *d, json_t *alert)
-{
-    json_t *why;
-    size_t i;
-    print_text(d, "", alert, "headline");
-    fprintf(d->out, "  score %.0f%s, container %s\n", json_number_value(json_object_get(alert, "score")),
-            json_is_true(json_object_get(alert, "provisional")) ? " (provisional)" : "",
-            json_string_value(json_object_get(json_object_get(alert, "container"), "name")));
-    json_array_foreach(json_object_get(alert, "why"), i, why)
-        if (json_is_string(why) && i < 12)
-            fprintf(d->out, "    - %s\n", json_string_value(why));
-}
-
-static void print_verdict(struct demo *d)
-{
-    json_t *alert;
-    size_t i;
-    fputc('\n', d->out);
-    if (!d->ready)
-        fprintf(d->out, "FAILED: the workloads were not learnt in time.\n");
-    if (d->before) {
-        fprintf(d->out, "FAILED: %u alerts without an attack:\n", d->before);
-        json_array_foreach(d->alerts, i, alert)
-            if (alert != d->found)
-                print_alert(d, alert);
-    }
-    if (d->no_attack) {
-        if (!d->before && d->ready)
-            fprintf(d->out, "Nothing was alerted, as it should be.\n");
-        return;
-    }
-    if (!d->found) {
-        fprintf(d->out, "FAILED: the attack was not alerted.\n");
-        return;
-    }
-    fprintf(d->out, "ALERT %.2f s after the first hostile request was sent (then it stood in the store):\n",
-            d->seen - d->attack_began);
-    print_alert(d, d->found);
-    fprintf(d->out, "  %u of the %u calls marked in it (%u %%) were made by the attack's processes%s\n", d->marked_attack,
-            d->marked, percent(d), percent(d) >= MARKED_SHARE_MIN ? "." : ": FAILED, at least 80 % are asked.");
-    if (d->attach)
-        fprintf(d->out, "  The whole alert: vigia alerts --data %s, or the web page.\n", d->data);
-}
-
-static void print_json(struct demo *d)
-{
-    json_t *o = json_pack(
-        "{s:b, s:I, s:b, s:b, s:i, s:o, s:i, s:i, s:i, s:b, s:b, s:f, s:O}", "passed", succeeded(d), "seed",
-        (json_int_t)d->seed, "attack", !d->no_attack, "learnt", d->ready, "alerts_before", (int)d->before,
-        "delay_s", d->found ? json_real(d->seen - d->attack_began) : json_null(), "marked", (int)d->marked,
-        "marked_attack", (int)d->marked_attack, "attack_processes", (int)d->attack.n_processes, "read_secrets",
-        d->attack.read_secrets, "ran_program", d->attack.ran_program, "seconds", wall() - d->began, "alert",
-        d->found ? d->found : json_null());
-    if (o)
-        json_dumpf(o, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(o);
 }
 
 static int drop(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -539,15 +456,17 @@ static void clean_up(struct demo *d)
 
 static int run_all(struct demo *d)
 {
-    say(d, "Made two containers of this machine's own programs: %s (busybox httpd, CGI in dash), %s.", DEMO_WEB,
-        DEMO_REDIS);
+    say(d,
+        "Made two containers of this machine's own programs: %s (busybox httpd, CGI in dash), %s.",
+        DEMO_WEB, DEMO_REDIS);
     int r = d->attach ? 0 : start_up(d);
     r = r < 0 ? r : wait_live(d);
     r = r < 0 ? r : demo_load_new(d->seed, &d->load);
     r = r < 0 ? r : start_containers(d);
     if (r < 0)
         return r;
-    say(d, "Both run, under steady mixed load. Learning what is normal for them takes about two minutes.");
+    say(d, "Both run, under steady mixed load. Learning what is normal for them takes about two "
+           "minutes.");
     r = learn(d);
     if (r < 0 || !d->ready)
         return r;
@@ -565,20 +484,20 @@ static int run(int argc, char **argv)
         return EXIT_OK;
     }
     d.out = d.json ? stderr : stdout;
-    d.began = wall();
+    d.began = demo_wall();
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     int r = prepare(&d);
     r = r < 0 ? r : run_all(&d);
     if (r == 0) {
-        print_verdict(&d);
+        demo_print_verdict(&d);
         if (d.json)
-            print_json(&d);
+            demo_print_json(&d);
     } else if (r == -EINTR) {
         fprintf(d.out, "Ended before it was done.\n");
     }
-    bool passed = r == 0 && succeeded(&d);
+    bool passed = r == 0 && demo_succeeded(&d);
     clean_up(&d);
     return r < 0 ? EXIT_FAILED : passed ? EXIT_OK : EXIT_FOUND;
 }

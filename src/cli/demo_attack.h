@@ -11,9 +11,9 @@
 #define ATTACK_PROCESSES_MAX 1024
 
 struct demo_plan {
-    uint16_t port;              /* on which the attacker waits */
-    char token[24];             /* marks the requests, and so every process that comes of them */
-    char program[96];           /* the program that is dropped, as the container sees it */
+    uint16_t port;    /* on which the attacker waits */
+    char token[24];   /* marks the requests, and so every process that comes of them */
+    char program[96]; /* the program that is dropped, as the container sees it */
     char steps[ATTACK_STEPS_MAX][1024]; /* shell commands, one request each */
     char words[ATTACK_STEPS_MAX][256];  /* what they do, for people */
     unsigned pauses_ms[ATTACK_STEPS_MAX];
@@ -21,11 +21,12 @@ struct demo_plan {
 };
 
 struct demo_attack {
-    double last;            /* wall seconds: last answer read */
-    bool read_secrets;      /* they came back in the page */
-    bool ran_program;       /* the dropped program called home */
-    uint64_t stolen_bytes;  /* what it brought */
-    pid_t processes[ATTACK_PROCESSES_MAX]; /* that were seen to carry the token, as the host numbers them */
+    double last;                           /* wall seconds: last answer read */
+    bool read_secrets;                     /* they came back in the page */
+    bool ran_program;                      /* the dropped program called home */
+    uint64_t stolen_bytes;                 /* what it brought */
+    pid_t processes[ATTACK_PROCESSES_MAX]; /* that were seen to carry the token, as the host numbers
+                                              them */
     uint32_t n_processes;
 };
 

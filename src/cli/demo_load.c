@@ -16,13 +16,13 @@
 struct client {
     struct demo_load *load;
     int (*request)(struct client *c);
-    atomic_int pid;         /* of the container; 0: none */
-    pid_t entered;          /* whose network the thread is in */
+    atomic_int pid; /* of the container; 0: none */
+    pid_t entered;  /* whose network the thread is in */
     uint64_t random;
     atomic_uint_fast64_t done;
-    int socket;             /* redis */
-    unsigned left;          /* requests until the connection is made anew */
-    unsigned pause_ms;      /* the longest */
+    int socket;        /* redis */
+    unsigned left;     /* requests until the connection is made anew */
+    unsigned pause_ms; /* the longest */
     pthread_t thread;
     bool started;
 };
@@ -51,8 +51,8 @@ static int connect_to(uint16_t port, int timeout_s, int *ret)
 {
     CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct timeval timeout = {.tv_sec = timeout_s};
-    const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) ||
         connect(fd, (const struct sockaddr *)&address, sizeof(address)))
@@ -61,15 +61,16 @@ static int connect_to(uint16_t port, int timeout_s, int *ret)
     return 0;
 }
 
-int demo_http(uint16_t port, const char *method, const char *target, const char *body, int timeout_s,
-              char *answer, unsigned size)
+int demo_http(uint16_t port, const char *method, const char *target, const char *body,
+              int timeout_s, char *answer, unsigned size)
 {
     char request[8192], rest[4096], line[64] = "";
     CLEANUP(closep) int fd = -1;
     unsigned got = 0, kept = 0;
-    int n = snprintf(request, sizeof(request),
-                     "%s %s HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                     method, target, body ? strlen(body) : 0, body ? body : "");
+    int n = snprintf(
+        request, sizeof(request),
+        "%s %s HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+        method, target, body ? strlen(body) : 0, body ? body : "");
     if (n >= (int)sizeof(request))
         return -EMSGSIZE;
     int r = connect_to(port, timeout_s, &fd);
@@ -96,7 +97,8 @@ int demo_http(uint16_t port, const char *method, const char *target, const char 
 
 static int web_request(struct client *c)
 {
-    static const char *const words[] = {"lantern", "rope", "clock", "coat", "brass", "oil", "zeppelin", "s"};
+    static const char *const words[] = {"lantern", "rope", "clock",    "coat",
+                                        "brass",   "oil",  "zeppelin", "s"};
     uint64_t r = demo_random(&c->random);
     char target[128];
     unsigned kind = r % 100;
@@ -108,7 +110,8 @@ static int web_request(struct client *c)
     else if (kind < 42)
         snprintf(target, sizeof(target), "/missing-%u", (unsigned)(r >> 8) % 100);
     else if (kind < 70)
-        snprintf(target, sizeof(target), "/cgi-bin/search?q=%s", words[(r >> 8) % ARRAY_SIZE(words)]);
+        snprintf(target, sizeof(target), "/cgi-bin/search?q=%s",
+                 words[(r >> 8) % ARRAY_SIZE(words)]);
     else if (kind < 83)
         snprintf(target, sizeof(target), "/cgi-bin/stats");
     else {
@@ -150,8 +153,8 @@ static void redis_command(struct client *c, char *text, size_t size)
     }
 }
 
-/* Redis also takes commands as plain lines ("inline commands"); each of these has a one-line answer, or
- * two lines for GET: the answer's first byte says that it came. */
+/* Redis also takes commands as plain lines ("inline commands"); each of these has a one-line
+ * answer, or two lines for GET: the answer's first byte says that it came. */
 static int redis_request(struct client *c)
 {
     char text[128], answer[512];
@@ -168,7 +171,8 @@ static int redis_request(struct client *c)
     c->left--;
     redis_command(c, text, sizeof(text));
     ssize_t n = (ssize_t)strlen(text);
-    if (send(c->socket, text, (size_t)n, MSG_NOSIGNAL) == n && recv(c->socket, answer, sizeof(answer), 0) > 0)
+    if (send(c->socket, text, (size_t)n, MSG_NOSIGNAL) == n &&
+        recv(c->socket, answer, sizeof(answer), 0) > 0)
         return 0;
     close(c->socket);
     c->socket = -1;

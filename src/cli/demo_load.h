@@ -23,7 +23,7 @@ DEFINE_CLEANUP(demo_load_free, struct demo_load *)
 /* A small generator (splitmix64): the same seed gives the same demo. */
 uint64_t demo_random(uint64_t *state);
 
-/* One HTTP request to 127.0.0.1 in the caller's network. Returns the status code, or -errno. The answer is
- * read to its end, at most size - 1 bytes of it kept when answer is not NULL. */
-int demo_http(uint16_t port, const char *method, const char *target, const char *body, int timeout_s,
-              char *answer, unsigned size);
+/* One HTTP request to 127.0.0.1 in the caller's network. Returns the status code, or -errno. The
+ * answer is read to its end, at most size - 1 bytes of it kept when answer is not NULL. */
+int demo_http(uint16_t port, const char *method, const char *target, const char *body,
+              int timeout_s, char *answer, unsigned size);

@@ -1,24 +1,21 @@
 #include "cli/demo_site.h"
 
-/* CGI in dash and coreutils: every step of it is a program of its own, as in real life. Its hole is the
- * classic one: what the visitor asks for becomes part of a shell command (CWE-78). */
-static const char search[] =
-    "#!/bin/sh\n"
-    "# /cgi-bin/search?q=word: looks a word up in the catalogue.\n"
-    "q=$(busybox httpd -d \"${QUERY_STRING#q=}\")\n"
-    "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
-    "sh -c \"grep -i -e $q /srv/catalogue.txt\" 2>&1 | head -n 40\n"
-    "date '+%s search' >> /srv/access.log\n";
+/* CGI in dash and coreutils: every step of it is a program of its own, as in real life. Its hole is
+ * the classic one: what the visitor asks for becomes part of a shell command (CWE-78). */
+static const char search[] = "#!/bin/sh\n"
+                             "# /cgi-bin/search?q=word: looks a word up in the catalogue.\n"
+                             "q=$(busybox httpd -d \"${QUERY_STRING#q=}\")\n"
+                             "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
+                             "sh -c \"grep -i -e $q /srv/catalogue.txt\" 2>&1\n"
+                             "date '+%s search' >> /srv/access.log\n";
 
-static const char stats[] =
-    "#!/bin/sh\n"
-    "# /cgi-bin/stats: how busy the shop is.\n"
-    "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
-    "date '+%F %T'\n"
-    "wc -l /srv/access.log\n"
-    "tail -n 5 /srv/access.log\n"
-    "sort /srv/catalogue.txt | uniq -c | sort -rn | head -n 3\n"
-    "ls -l /srv\n";
+static const char stats[] = "#!/bin/sh\n"
+                            "# /cgi-bin/stats: how busy the shop is.\n"
+                            "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
+                            "date '+%F %T'\n"
+                            "wc -l /srv/access.log\n"
+                            "tail -n 5 /srv/access.log\n"
+                            "ls -l /srv\n";
 
 static const char order[] =
     "#!/bin/sh\n"
@@ -35,33 +32,43 @@ static const char order[] =
 
 static const char catalogue[] =
     "amber lantern\nbrass telescope\ncoil of rope\ncopper compass\ndeck chair\nfog horn\n"
-    "harbour chart\nlantern wick\nlead line\nlighthouse print\nmarine clock\noil can\noilskin coat\n"
+    "harbour chart\nlantern wick\nlead line\nlighthouse print\nmarine clock\noil can\noilskin "
+    "coat\n"
     "pilot book\nrigging knife\nsea boots\nsextant\nsignal flag\nspy glass\nstorm lantern\n";
+
+static const struct file {
+    const char *path;
+    mode_t mode;
+    const char *text;
+} files[] = {
+    {"/srv/www/index.html", 0644,
+     "<!doctype html><title>Chandlery</title><h1>Chandlery</h1>"
+     "<form action=/cgi-bin/search><input name=q></form>\n"},
+    {"/srv/www/style.css", 0644, "body { font-family: serif }\n"},
+    {"/srv/www/cgi-bin/search", 0755, search},
+    {"/srv/www/cgi-bin/stats", 0755, stats},
+    {"/srv/www/cgi-bin/order", 0755, order},
+    {"/srv/catalogue.txt", 0644, catalogue},
+    {"/srv/access.log", 0644, ""},
+    {"/srv/orders", 0644, ""},
+    {"/srv/shop.env", 0600, "DB_PASSWORD=made-up-for-this-container\n"},
+    {"/root/.ssh/id_ed25519", 0600,
+     "-----BEGIN OPENSSH PRIVATE KEY-----\nmade up for this container\n"
+     "-----END OPENSSH PRIVATE KEY-----\n"},
+};
 
 int demo_site_web(const char *directory, struct box **ret)
 {
-    static const char *const args[] = {"/bin/busybox", "httpd", "-f", "-p", "127.0.0.1:8080",
-                                       "-h", "/srv/www", NULL};
-    static const char *const programs[] = {"busybox", "dash", "sed", "grep", "head", "tail", "date", "wc",
-                                           "sort", "uniq", "ls", "mktemp", "cat", "mv", "rm", "id",
-                                           "chmod", "sleep", NULL};
+    static const char *const args[] = {"/bin/busybox",   "httpd", "-f",       "-p",
+                                       "127.0.0.1:8080", "-h",    "/srv/www", NULL};
+    static const char *const programs[] = {"busybox", "dash", "grep", "head",   "tail",
+                                           "date",    "wc",   "ls",   "mktemp", "cat",
+                                           "mv",      "rm",   "id",   "chmod",  NULL};
     CLEANUP(box_freep) struct box *b = NULL;
     int r = box_new(directory, DEMO_WEB, args, &b);
     r = r < 0 ? r : box_add_programs(b, programs);
-    r = r < 0 ? r : box_add_file(b, "/srv/www/index.html", 0644,
-                                 "<!doctype html><title>Chandlery</title><h1>Chandlery</h1>"
-                                 "<form action=/cgi-bin/search><input name=q></form>\n");
-    r = r < 0 ? r : box_add_file(b, "/srv/www/style.css", 0644, "body { font-family: serif }\n");
-    r = r < 0 ? r : box_add_file(b, "/srv/www/cgi-bin/search", 0755, search);
-    r = r < 0 ? r : box_add_file(b, "/srv/www/cgi-bin/stats", 0755, stats);
-    r = r < 0 ? r : box_add_file(b, "/srv/www/cgi-bin/order", 0755, order);
-    r = r < 0 ? r : box_add_file(b, "/srv/catalogue.txt", 0644, catalogue);
-    r = r < 0 ? r : box_add_file(b, "/srv/access.log", 0644, "");
-    r = r < 0 ? r : box_add_file(b, "/srv/orders", 0644, "");
-    r = r < 0 ? r : box_add_file(b, "/srv/shop.env", 0600, "DB_PASSWORD=made-up-for-this-container\n");
-    r = r < 0 ? r : box_add_file(b, "/root/.ssh/id_ed25519", 0600,
-                                 "-----BEGIN OPENSSH PRIVATE KEY-----\nmade up for this container\n"
-                                 "-----END OPENSSH PRIVATE KEY-----\n");
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
+        r = box_add_file(b, files[i].path, files[i].mode, files[i].text);
     if (r < 0)
         return r;
     *ret = TAKE(b);
@@ -75,9 +82,10 @@ int demo_site_redis(const char *directory, struct box **ret)
     int r = box_new(directory, DEMO_REDIS, args, &b);
     r = r < 0 ? r : box_add_program(b, "redis-server");
     r = r < 0 ? r : box_add_directory(b, "/data", 0755);
-    r = r < 0 ? r : box_add_file(b, "/etc/redis.conf", 0644,
-                                 "bind 127.0.0.1\nport 6379\ndir /data\nsave 15 50\nappendonly yes\n"
-                                 "appendfsync everysec\nmaxmemory 32mb\n");
+    r = r < 0 ? r
+              : box_add_file(b, "/etc/redis.conf", 0644,
+                             "bind 127.0.0.1\nport 6379\ndir /data\nsave 15 50\nappendonly yes\n"
+                             "appendfsync everysec\nmaxmemory 32mb\n");
     if (r < 0)
         return r;
     *ret = TAKE(b);

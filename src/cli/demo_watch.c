@@ -29,7 +29,8 @@ bool demo_watch_live(struct store *s, double since)
 static int workload_of(struct store *s, const char *container, char *ret, size_t size)
 {
     CLEANUP(json_decrefp) json_t *found = NULL;
-    const struct store_query q = {.kind = STORE_CONTAINER, .field = "name", .equals = container, .limit = 1};
+    const struct store_query q = {
+        .kind = STORE_CONTAINER, .field = "name", .equals = container, .limit = 1};
     int r = store_find(s, &q, &found, NULL);
     if (r < 0)
         return r;
@@ -48,11 +49,13 @@ int demo_watch_profile(struct store *s, const char *container, struct demo_profi
     if (r == 0)
         r = store_get(s, STORE_PROFILE, p.workload, &profile, NULL, NULL);
     if (r == 0) {
-        json_t *steady = json_object_get(profile, "steady"), *startup = json_object_get(profile, "startup");
+        json_t *steady = json_object_get(profile, "steady"),
+               *startup = json_object_get(profile, "startup");
         bool steady_ready = !strcmp(text_of(steady, "state"), "ready");
         p.ready = steady_ready && !strcmp(text_of(startup, "state"), "ready");
         p.progress = number_of(steady, "progress");
-        snprintf(p.reason, sizeof(p.reason), "%s", text_of(steady_ready ? startup : steady, "reason"));
+        snprintf(p.reason, sizeof(p.reason), "%s",
+                 text_of(steady_ready ? startup : steady, "reason"));
     } else if (r != -ENOENT) {
         return r;
     }
@@ -69,15 +72,16 @@ int demo_watch_alerts(struct store *s, double from, json_t **ret)
 {
     CLEANUP(json_decrefp) json_t *all = NULL, *ours = json_array();
     json_t *alert;
-    const struct store_query q = {.kind = STORE_ALERT, .from = from, .limit = 1000, .oldest_first = true};
+    const struct store_query q = {
+        .kind = STORE_ALERT, .from = from, .limit = 1000, .oldest_first = true};
     size_t i;
     int r = ours ? store_find(s, &q, &all, NULL) : -ENOMEM;
     if (r < 0)
         return r;
-    json_array_foreach(all, i, alert)
-        if (!json_is_true(json_object_get(alert, "held")) &&
-            (demo_watch_is_of(alert, DEMO_WEB) || demo_watch_is_of(alert, DEMO_REDIS)))
-            json_array_append(ours, alert);
+    json_array_foreach(all, i, alert) if (!json_is_true(json_object_get(alert, "held")) &&
+                                          (demo_watch_is_of(alert, DEMO_WEB) ||
+                                           demo_watch_is_of(alert, DEMO_REDIS)))
+        json_array_append(ours, alert);
     *ret = TAKE(ours);
     return 0;
 }
@@ -86,9 +90,8 @@ static json_t *process_of(json_t *alert, const char *id)
 {
     json_t *process;
     size_t i;
-    json_array_foreach(json_object_get(alert, "processes"), i, process)
-        if (!strcmp(text_of(process, "id"), id))
-            return process;
+    json_array_foreach(json_object_get(alert, "processes"), i,
+                       process) if (!strcmp(text_of(process, "id"), id)) return process;
     return NULL;
 }
 
@@ -105,14 +108,17 @@ static bool is_attack(json_t *alert, const char *id, const struct demo_attack *a
     return false;
 }
 
-void demo_watch_marked(json_t *alert, const struct demo_attack *a, unsigned *ret_marked, unsigned *ret_attack)
+void demo_watch_marked(json_t *alert, const struct demo_attack *a, unsigned *ret_marked,
+                       unsigned *ret_attack)
 {
     json_t *sequence, *call;
     size_t i, j;
     unsigned marked = 0, attack = 0;
-    json_array_foreach(json_object_get(alert, "sequences"), i, sequence) {
+    json_array_foreach(json_object_get(alert, "sequences"), i, sequence)
+    {
         bool its = is_attack(alert, text_of(sequence, "process"), a);
-        json_array_foreach(json_object_get(sequence, "calls"), j, call) {
+        json_array_foreach(json_object_get(sequence, "calls"), j, call)
+        {
             bool strange = json_is_true(json_object_get(call, "strange"));
             marked += strange;
             attack += strange && its;

@@ -1,5 +1,5 @@
-/* vigia doctor: what works on this machine, what does not, why, and what to do. It looks, and loads the
- * kernel programs for a moment; it changes nothing. */
+/* vigia doctor: what works on this machine, what does not, why, and what to do. It looks, and loads
+ * the kernel programs for a moment; it changes nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -56,7 +56,8 @@ static struct check *add(struct doctor *d, const char *name)
     return c;
 }
 
-__attribute__((format(printf, 3, 4))) static void set(struct check *c, enum state state, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void set(struct check *c, enum state state,
+                                                      const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -90,9 +91,11 @@ static void check_kernel(struct doctor *d)
     uname(&u);
     sscanf(u.release, "%u.%u", &major, &minor);
     bool known = !strcmp(u.machine, "x86_64") || !strcmp(u.machine, "aarch64");
-    set(c, known ? STATE_OK : STATE_NOTE, "Linux %s on %s, %d CPUs", u.release, u.machine, get_nprocs());
+    set(c, known ? STATE_OK : STATE_NOTE, "Linux %s on %s, %d CPUs", u.release, u.machine,
+        get_nprocs());
     if (!known)
-        remedy(c, "x86_64 is what Vigia is tested on; the table of system calls may not fit this machine");
+        remedy(c, "x86_64 is what Vigia is tested on; the table of system calls may not fit this "
+                  "machine");
     if (major > 6 || (major == 6 && minor >= 1))
         return;
     c->state = STATE_NOTE;
@@ -108,7 +111,8 @@ static void check_btf(struct doctor *d)
         return;
     }
     set(c, STATE_FAIL, "/sys/kernel/btf/vmlinux: %s", strerror(errno));
-    remedy(c, "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are; in a container, mount /sys");
+    remedy(c, "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's are; in a container, "
+              "mount /sys");
 }
 
 static uint64_t capabilities(void)
@@ -134,7 +138,8 @@ static void check_privilege(struct doctor *d)
     /* CAP_SYS_ADMIN stands for the first two, capabilities(7). */
     for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
         if (!(have >> needed[i].bit & 1) && !(i < 2 && (have >> CAP_ADMIN & 1)))
-            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s", needed[i].name);
+            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s",
+                     needed[i].name);
     if (!*missing) {
         set(c, STATE_OK, "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE%s", geteuid() ? "" : " (root)");
         return;
@@ -167,8 +172,10 @@ static void check_capture(struct doctor *d)
         return;
     }
     set(c, STATE_FAIL, "%s", why);
-    remedy(c, "mend what is marked above; until then `vigia replay` and `vigia up --or-replay FILE` show "
-              "recordings");
+    remedy(
+        c,
+        "mend what is marked above; until then `vigia replay` and `vigia up --or-replay FILE` show "
+        "recordings");
 }
 
 static void check_pins(struct doctor *d)
@@ -177,12 +184,15 @@ static void check_pins(struct doctor *d)
     struct statfs fs;
     if (!statfs("/sys/fs/bpf", &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC) {
         bool writable = !access("/sys/fs/bpf", W_OK);
-        set(c, writable ? STATE_OK : STATE_NOTE, "/sys/fs/bpf is mounted%s", writable ? "" : ", not writable");
+        set(c, writable ? STATE_OK : STATE_NOTE, "/sys/fs/bpf is mounted%s",
+            writable ? "" : ", not writable");
         if (!writable)
-            remedy(c, "run it as root, or mount a bpf file system of its own and name it as capture: pins");
+            remedy(c, "run it as root, or mount a bpf file system of its own and name it as "
+                      "capture: pins");
         return;
     }
-    set(c, STATE_NOTE, "/sys/fs/bpf is not a bpf file system: calls made while Vigia restarts are lost");
+    set(c, STATE_NOTE,
+        "/sys/fs/bpf is not a bpf file system: calls made while Vigia restarts are lost");
     remedy(c, "mount -t bpf bpf /sys/fs/bpf");
 }
 
@@ -195,7 +205,8 @@ static void check_namespace(struct doctor *d)
         set(c, STATE_OK, "the machine's own: all its containers can be seen");
         return;
     }
-    set(c, STATE_NOTE, "%s is not the machine's own: other containers cannot be told apart", n > 0 ? link : "?");
+    set(c, STATE_NOTE, "%s is not the machine's own: other containers cannot be told apart",
+        n > 0 ? link : "?");
     remedy(c, "run it on the machine itself, or with hostPID: true (docker run --pid=host)");
 }
 
@@ -210,7 +221,9 @@ static void check_cgroups(struct doctor *d)
         return;
     }
     set(c, STATE_FAIL, "nothing is mounted below /sys/fs/cgroup");
-    remedy(c, "mount -t cgroup2 none /sys/fs/cgroup; in a container, mount the machine's /sys/fs/cgroup");
+    remedy(
+        c,
+        "mount -t cgroup2 none /sys/fs/cgroup; in a container, mount the machine's /sys/fs/cgroup");
 }
 
 static void check_runtimes(struct doctor *d)
@@ -226,11 +239,12 @@ static void check_runtimes(struct doctor *d)
     char names[128] = "";
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (!access(places[i].path, R_OK))
-            snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", *names ? ", " : "",
-                     places[i].name);
+            snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+                     *names ? ", " : "", places[i].name);
     set(c, *names ? STATE_OK : STATE_NOTE, "%s", *names ? names : "none has left traces here yet");
     if (!*names)
-        remedy(c, "containers of Docker, containerd, CRI-O, podman and runc are watched as soon as they start; "
+        remedy(c, "containers of Docker, containerd, CRI-O, podman and runc are watched as soon as "
+                  "they start; "
                   "`vigia demo` makes two");
 }
 
@@ -246,11 +260,17 @@ static void check_containers(struct doctor *d)
     }
     int r = containers_scan(all, clock_mono_ns(), &next);
     unsigned unresolved = (unsigned)containers_unresolved(all);
-    set(c, r < 0 ? STATE_FAIL : unresolved ? STATE_NOTE : STATE_OK, "%u running%s", containers_count(all),
-        unresolved ? "" : ", all known by name");
+    set(c,
+        r < 0        ? STATE_FAIL
+        : unresolved ? STATE_NOTE
+                     : STATE_OK,
+        "%u running%s", containers_count(all), unresolved ? "" : ", all known by name");
     if (unresolved)
-        remedy(c, "%u of them are known by their id only: their runtime's state is not where it is looked for "
-                  "(`vigia containers` says why)", unresolved);
+        remedy(c,
+               "%u of them are known by their id only: their runtime's state is not where it is "
+               "looked for "
+               "(`vigia containers` says why)",
+               unresolved);
     containers_free(all);
 }
 
@@ -271,7 +291,10 @@ static void check_disk(struct doctor *d)
     }
     uint64_t free_mib = (uint64_t)fs.f_bavail * fs.f_frsize / MIB;
     uint64_t asked = (uint64_t)d->config->spool.size_max_mib + d->config->retention.size_max_mib;
-    set(c, free_mib >= asked ? STATE_OK : free_mib >= 256 ? STATE_NOTE : STATE_FAIL,
+    set(c,
+        free_mib >= asked ? STATE_OK
+        : free_mib >= 256 ? STATE_NOTE
+                          : STATE_FAIL,
         "%llu MiB free for %s; it may take %llu", (unsigned long long)free_mib, d->config->data,
         (unsigned long long)asked);
     if (free_mib < asked)
@@ -306,18 +329,22 @@ static void check_clock(struct doctor *d)
     struct check *c = add(d, "clock");
     struct timex t = {0};
     char source[64];
-    first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source, sizeof(source));
+    first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
+               sizeof(source));
     bool synchronised = adjtimex(&t) != TIME_ERROR && !(t.status & STA_UNSYNC);
-    set(c, synchronised ? STATE_OK : STATE_NOTE, "clock source %s, %s", *source ? source : "unknown",
+    set(c, synchronised ? STATE_OK : STATE_NOTE, "clock source %s, %s",
+        *source ? source : "unknown",
         synchronised ? "synchronised" : "not known to be synchronised");
     if (!synchronised)
-        remedy(c, "only the times shown depend on it: apt-get install chrony (or systemd-timesyncd), so that "
+        remedy(c, "only the times shown depend on it: apt-get install chrony (or "
+                  "systemd-timesyncd), so that "
                   "alerts of several machines can be compared");
 }
 
 static void check_demo(struct doctor *d)
 {
-    static const char *const programs[] = {"/usr/bin/busybox", "/usr/bin/dash", "/usr/bin/redis-server"};
+    static const char *const programs[] = {"/usr/bin/busybox", "/usr/bin/dash",
+                                           "/usr/bin/redis-server"};
     struct check *c = add(d, "vigia demo");
     char why[WORDS_MAX];
     if (box_probe(why, sizeof(why))) {
@@ -351,7 +378,8 @@ static void print_table(const struct doctor *d)
             printf("%-5s %-20s -> %s\n", "", "", c->remedy);
     }
     printf("\n%s\n", works(d) ? "Vigia can watch this machine's containers."
-                              : "Vigia cannot watch this machine's containers until what is marked \"fail\" is mended.");
+                              : "Vigia cannot watch this machine's containers until what is marked "
+                                "\"fail\" is mended.");
 }
 
 static int print_json(const struct doctor *d)
@@ -360,7 +388,8 @@ static int print_json(const struct doctor *d)
     for (unsigned i = 0; i < d->n; i++) {
         const struct check *c = &d->checks[i];
         json_array_append_new(checks, json_pack("{s:s, s:s, s:s, s:s}", "name", c->name, "state",
-                                                state_names[c->state], "found", c->found, "remedy", c->remedy));
+                                                state_names[c->state], "found", c->found, "remedy",
+                                                c->remedy));
     }
     json_t *o = json_pack("{s:b, s:o}", "works", works(d), "checks", checks);
     if (!o)
@@ -385,22 +414,29 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
-    NULL, parse, NULL,
+    NULL,
+    parse,
+    NULL,
     "Say what works on this machine, what does not, why, and what to do about it."
     "\v"
-    "\"ok\" works, \"note\" works but could be better, \"fail\" keeps Vigia from watching containers. It changes\n"
-    "nothing; it loads the kernel programs for a moment. Exit status: 0 the main job can run; 1 it cannot;\n"
+    "\"ok\" works, \"note\" works but could be better, \"fail\" keeps Vigia from watching "
+    "containers. It changes\n"
+    "nothing; it loads the kernel programs for a moment. Exit status: 0 the main job can run; 1 it "
+    "cannot;\n"
     "2 the configuration is wrong.\n\n"
     "Examples:\n"
     "  vigia doctor\n"
     "  vigia doctor --json | jq '.checks[] | select(.state == \"fail\")'\n",
-    children, NULL, NULL};
+    children,
+    NULL,
+    NULL};
 
 static int run(int argc, char **argv)
 {
     static void (*const checks[])(struct doctor *) = {
-        check_kernel, check_btf, check_privilege, check_lockdown, check_capture, check_pins, check_namespace,
-        check_cgroups, check_runtimes, check_containers, check_disk, check_memory, check_clock, check_demo};
+        check_kernel, check_btf,       check_privilege, check_lockdown, check_capture,
+        check_pins,   check_namespace, check_cgroups,   check_runtimes, check_containers,
+        check_disk,   check_memory,    check_clock,     check_demo};
     struct doctor d = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &d))
         return EXIT_FAILED;

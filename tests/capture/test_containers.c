@@ -1,4 +1,5 @@
-/* The files of real runtimes, written into a temporary directory: proc, cgroup, run, docker, podman. */
+/* The files of real runtimes, written into a temporary directory: proc, cgroup, run, docker,
+ * podman. */
 #include "test.h"
 
 #include <errno.h>
@@ -89,7 +90,8 @@ static int teardown(void **state)
 static struct containers *make(struct tree *t, struct containers_options o)
 {
     struct containers *c;
-    o.proc = t->proc, o.cgroup = t->cgroup, o.run = t->run, o.docker = t->docker, o.podman = t->podman;
+    o.proc = t->proc, o.cgroup = t->cgroup, o.run = t->run, o.docker = t->docker,
+    o.podman = t->podman;
     assert_int_equal(containers_new(&o, &c), 0);
     return c;
 }
@@ -106,7 +108,8 @@ static const char cri_config[] =
     "{\"ociVersion\":\"1.0.2-dev\",\"process\":{\"args\":[\"nginx\",\"-g\",\"daemon off;\"],"
     "\"env\":[\"PATH=/usr/bin\",\"HOSTNAME=web-7d4b9c6f5-x2x9z\"],\"cwd\":\"/\"},"
     "\"root\":{\"path\":\"rootfs\"},\"annotations\":{"
-    "\"io.kubernetes.cri.container-name\":\"nginx\",\"io.kubernetes.cri.container-type\":\"container\","
+    "\"io.kubernetes.cri.container-name\":\"nginx\",\"io.kubernetes.cri.container-type\":"
+    "\"container\","
     "\"io.kubernetes.cri.image-name\":\"docker.io/library/nginx:1.25\","
     "\"io.kubernetes.cri.sandbox-id\":\"" B "\",\"io.kubernetes.cri.sandbox-name\":"
     "\"web-7d4b9c6f5-x2x9z\",\"io.kubernetes.cri.sandbox-namespace\":\"shop\","
@@ -236,14 +239,18 @@ static void podman_and_crio(void **state)
 {
     struct tree *t = *state;
     put(t, "podman/storage/overlay-containers/" A "/userdata/config.json",
-        "{\"process\":{\"args\":[\"httpd\",\"-f\"]},\"annotations\":{\"io.container.manager\":\"libpod\"}}");
+        "{\"process\":{\"args\":[\"httpd\",\"-f\"]},\"annotations\":{\"io.container.manager\":"
+        "\"libpod\"}}");
     put(t, "podman/storage/overlay-containers/containers.json",
-        "[{\"id\":\"" B "\",\"names\":[\"other\"]},{\"id\":\"" A "\",\"names\":[\"web\"],\"image\":\"12\","
+        "[{\"id\":\"" B "\",\"names\":[\"other\"]},{\"id\":\"" A
+        "\",\"names\":[\"web\"],\"image\":\"12\","
         "\"metadata\":\"{\\\"image-name\\\":\\\"docker.io/library/busybox:1.35\\\","
         "\\\"name\\\":\\\"web\\\"}\"}]");
     put(t, "run/containers/storage/overlay-containers/" D "/userdata/config.json",
-        "{\"process\":{\"args\":[\"server\"]},\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":"
-        "\"container\",\"io.kubernetes.container.name\":\"db\",\"io.kubernetes.pod.name\":\"mysql-0\","
+        "{\"process\":{\"args\":[\"server\"]},\"annotations\":{\"io.kubernetes.cri-o."
+        "ContainerType\":"
+        "\"container\",\"io.kubernetes.container.name\":\"db\",\"io.kubernetes.pod.name\":\"mysql-"
+        "0\","
         "\"io.kubernetes.pod.namespace\":\"prod\",\"io.kubernetes.cri-o.ImageName\":"
         "\"registry.local:5000/mysql@sha256:77\",\"io.kubernetes.cri-o.Labels\":"
         "\"{\\\"tier\\\":\\\"data\\\"}\"}}");
@@ -288,14 +295,17 @@ static void podman_and_crio(void **state)
 static void runc_state(struct tree *t, const char *name, const char *path, const char *args)
 {
     char text[2048], file[512];
-    snprintf(text, sizeof(text),
-             "{\"id\":\"%s\",\"init_process_pid\":8552,\"init_process_start\":137446,\"config\":{"
-             "\"rootfs\":\"%s/bundle/%s/rootfs\",\"hostname\":\"host-of-%s\",\"labels\":[\"bundle=%s/bundle/%s\"]},"
-             "\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/unified%s\",\"pids\":\"/sys/fs/cgroup/pids%s\"}}",
-             name, t->root, name, name, t->root, name, path, path);
+    snprintf(
+        text, sizeof(text),
+        "{\"id\":\"%s\",\"init_process_pid\":8552,\"init_process_start\":137446,\"config\":{"
+        "\"rootfs\":\"%s/bundle/%s/rootfs\",\"hostname\":\"host-of-%s\",\"labels\":[\"bundle=%s/"
+        "bundle/%s\"]},"
+        "\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/unified%s\",\"pids\":\"/sys/fs/cgroup/pids%s\"}}",
+        name, t->root, name, name, t->root, name, path, path);
     snprintf(file, sizeof(file), "run/runc/%s/state.json", name);
     put(t, file, text);
-    snprintf(text, sizeof(text), "{\"hostname\":\"host-of-%s\",\"process\":{\"args\":%s}}", name, args);
+    snprintf(text, sizeof(text), "{\"hostname\":\"host-of-%s\",\"process\":{\"args\":%s}}", name,
+             args);
     snprintf(file, sizeof(file), "bundle/%s/config.json", name);
     put(t, file, text);
 }
@@ -308,7 +318,7 @@ static void runc_names_are_no_ids(void **state)
     process(t, 10, "9:pids:/web\n0::/web\n");
     process(t, 11, "9:pids:/some/where/else/child\n0::/some/where/else/child\n");
     process(t, 12, "9:pids:/jobs/nightly\n0::/jobs/nightly\n"); /* a cgroup, no container */
-    process(t, 13, "9:pids:/evil/web\n0::/evil/web\n");          /* ends alike, is another */
+    process(t, 13, "9:pids:/evil/web\n0::/evil/web\n");         /* ends alike, is another */
     process(t, 14, "4:memory:/process_api/0123456789abcdef0123456789abcdef\n0::/\n");
     struct containers *c = make(t, (struct containers_options){0});
     uint32_t next = 1;
@@ -396,7 +406,8 @@ static void what_no_runtime_knows_is_dropped_after_a_while(void **state)
     containers_free(c);
 }
 
-static void hostile(struct tree *t, const char *file, const void *data, size_t size, const char *why)
+static void hostile(struct tree *t, const char *file, const void *data, size_t size,
+                    const char *why)
 {
     put_bytes(t, file, data, size);
     struct containers *c = make(t, (struct containers_options){0});
@@ -466,8 +477,10 @@ static void long_strings_are_cut_and_odd_ones_kept(void **state)
     for (int i = 0; i < 400; i++)
         strcat(name, "\xe2\x82\xac"); /* three bytes each */
     snprintf(text, sizeof(text),
-             "{\"Name\":\"/%s\",\"Path\":\"x\\u001b[31m\",\"Args\":[],\"Config\":{\"Image\":\"../../etc\","
-             "\"Labels\":{\"a\":\"<script>\",\"n\":7}}}", name);
+             "{\"Name\":\"/%s\",\"Path\":\"x\\u001b[31m\",\"Args\":[],\"Config\":{\"Image\":\"../"
+             "../etc\","
+             "\"Labels\":{\"a\":\"<script>\",\"n\":7}}}",
+             name);
     put(t, "docker/containers/" A "/config.v2.json", text);
     struct containers *c = make(t, (struct containers_options){0});
     struct container *changed;
@@ -502,9 +515,10 @@ static void selectors_choose_and_change(void **state)
     process(t, 100, "0::" POD "/" A "\n");
     const char *const images[] = {"redis", "nginx*", NULL}, *const spaces[] = {"sh?p", NULL};
     const char *const other[] = {"prod", NULL}, *const pods[] = {"shop/web-*", NULL};
-    const char *const label[] = {"io.kubernetes.cri.container-name=ng*", NULL}, *const tag[] = {"nginx", NULL};
-    struct containers *c = make(t, (struct containers_options){
-                                       .selector = {.images = images, .namespaces = spaces}});
+    const char *const label[] = {"io.kubernetes.cri.container-name=ng*", NULL}, *const tag[] = {
+                                                                                    "nginx", NULL};
+    struct containers *c =
+        make(t, (struct containers_options){.selector = {.images = images, .namespaces = spaces}});
     uint32_t next = 1, n;
     struct container *changed;
     assert_int_equal(containers_scan(c, 0, &next), 0);
@@ -518,9 +532,12 @@ static void selectors_choose_and_change(void **state)
         struct container_selector s;
         bool wanted;
     } cases[] = {
-        {{.namespaces = other}, false}, {{.images = tag, .labels = label}, true},
-        {{.exclude = pods}, false},     {{.names = tag}, true},
-        {{.names = other}, false},      {{.exclude = label}, false},
+        {{.namespaces = other}, false},
+        {{.images = tag, .labels = label}, true},
+        {{.exclude = pods}, false},
+        {{.names = tag}, true},
+        {{.names = other}, false},
+        {{.exclude = label}, false},
         {{0}, true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -609,10 +626,15 @@ static void images_and_owners(void **state)
         {"", "", ""},
     };
     static const char *const owners[][2] = {
-        {"web-7d4b9c6f5-x2x9z", "Deployment/web"}, {"db-0", "StatefulSet/db"},
-        {"back-28391040-zbcdf", "CronJob/back"},   {"agent-x7k2p", "agent"},
-        {"redis", "Pod/redis"},                    {"redis-cache", "Pod/redis-cache"},
-        {"my-app-web-7d4b9c6f5-x2x9z", "Deployment/my-app-web"}, {"-0", "Pod/-0"}, {"", "Pod/"},
+        {"web-7d4b9c6f5-x2x9z", "Deployment/web"},
+        {"db-0", "StatefulSet/db"},
+        {"back-28391040-zbcdf", "CronJob/back"},
+        {"agent-x7k2p", "agent"},
+        {"redis", "Pod/redis"},
+        {"redis-cache", "Pod/redis-cache"},
+        {"my-app-web-7d4b9c6f5-x2x9z", "Deployment/my-app-web"},
+        {"-0", "Pod/-0"},
+        {"", "Pod/"},
     };
     for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
         char *repository, *version;
@@ -633,7 +655,8 @@ static void keys_prefer_the_configured_label(void **state)
 {
     struct tree *t = *state;
     put(t, "docker/containers/" A "/config.v2.json",
-        "{\"Path\":\"x\",\"Config\":{\"Image\":\"i\",\"Labels\":{\"com.docker.compose.project\":\"p\","
+        "{\"Path\":\"x\",\"Config\":{\"Image\":\"i\",\"Labels\":{\"com.docker.compose.project\":"
+        "\"p\","
         "\"com.docker.compose.service\":\"s\",\"mine\":\"special\"}}}");
     const char *const labels[] = {NULL, "mine"}, *const keys[] = {"p/s", "special"};
     for (int i = 0; i < 2; i++) {

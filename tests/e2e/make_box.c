@@ -1,5 +1,6 @@
 /* make_box DIRECTORY NAME [-p PROGRAM]... COMMAND [ARGUMENT]...
- * Makes a runc bundle of this machine's programs and prints its root directory: for the shell tests. */
+ * Makes a runc bundle of this machine's programs and prints its root directory: for the shell
+ * tests. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
