@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 void ledger_init(struct ledger *l)
 {
@@ -17,29 +18,24 @@ void ledger_done(struct ledger *l)
         free(l->blinds[i].reason);
     free(l->blinds);
     free(l->rows);
+    dict_done(&l->keys);
     *l = (struct ledger){0};
 }
 
-/* Linear from the newest: rows are few, and blocks repeat the same ones. */
-static struct ledger_row *find(struct ledger *l, uint64_t capture, uint32_t container)
+/* Index of the row, or where the next one goes. Hashes that stand for another row are mixed on. */
+static uint32_t find(struct ledger *l, uint64_t capture, uint32_t container, bool add)
 {
-    for (uint32_t i = l->n_rows; i-- > 0;) {
-        if (l->rows[i].count.container == container && l->rows[i].capture == capture)
-            return &l->rows[i];
+    for (uint64_t hash = hash_mix(capture, container);; hash = hash_mix(hash, 1)) {
+        uint32_t at = add ? dict_add(&l->keys, hash, NULL) : dict_find(&l->keys, hash);
+        if (l->keys.error || at >= l->n_rows || (l->rows[at].capture == capture &&
+                                l->rows[at].count.container == container))
+            return at;
     }
-    return NULL;
 }
 
 int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_count *count)
 {
-    struct ledger_row *row = find(l, capture, count->container);
-    if (!row && l->n_rows >= LEDGER_ROWS_MAX) {
-        l->refused_rows++;
-        row = &l->rows[LEDGER_ROWS_MAX - 1];
-        row->capture = 0;
-        row->count.container = UINT32_MAX;
-    }
-    if (!row && l->n_rows == l->rows_max) {
+    if (l->n_rows == l->rows_max) {
         uint32_t rows_max = l->rows_max ? l->rows_max * 2 : 16;
         struct ledger_row *rows = realloc(l->rows, rows_max * sizeof(*rows));
         if (!rows)
@@ -47,9 +43,19 @@ int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_cou
         l->rows = rows;
         l->rows_max = rows_max;
     }
-    if (!row) {
-        row = &l->rows[l->n_rows++];
-        *row = (struct ledger_row){.capture = capture, .count.container = count->container};
+    uint32_t container = count->container;
+    if (l->n_rows >= LEDGER_ROWS_MAX && find(l, capture, container, false) == UINT32_MAX) {
+        l->refused_rows++;
+        capture = 0;
+        container = UINT32_MAX;
+    }
+    uint32_t at = find(l, capture, container, true);
+    if (l->keys.error)
+        return l->keys.error;
+    struct ledger_row *row = &l->rows[at];
+    if (at == l->n_rows) {
+        l->n_rows++;
+        *row = (struct ledger_row){.capture = capture, .count.container = container};
     }
     row->count.seen += count->seen;
     row->count.delivered += count->delivered;

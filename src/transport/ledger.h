@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/dict.h"
 #include "event/block.h"
 
 struct ledger_row {
@@ -16,6 +17,7 @@ struct ledger_row {
 struct ledger {
     struct ledger_row *rows; /* [n_rows] in the order in which they came up */
     uint32_t n_rows, rows_max;
+    struct dict keys; /* of the rows */
     struct blind *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
     uint32_t n_blinds;
     uint64_t blocks, refused_rows; /* rows that the cap put under UINT32_MAX */
@@ -27,7 +29,8 @@ struct ledger {
 void ledger_init(struct ledger *l);
 void ledger_done(struct ledger *l);
 
-/* Adds one count; -ENOMEM. Past LEDGER_ROWS_MAX containers the rest share the row UINT32_MAX. */
+/* Adds one count; -ENOMEM. Past LEDGER_ROWS_MAX containers the rest share one
+ * more row, UINT32_MAX of capture 0. */
 int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_count *count);
 /* Adds the block's counts and blind intervals; these in wall time (ns). */
 int ledger_add(struct ledger *l, const struct block *b);

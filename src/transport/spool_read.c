@@ -89,6 +89,13 @@ static void unlockp(pthread_mutex_t **lock)
     CLEANUP(unlockp) pthread_mutex_t *locked_ = &(s)->lock;                                        \
     pthread_mutex_lock(locked_)
 
+static void let_go(struct spool *s)
+{
+    if (s->read_fd >= 0)
+        close(s->read_fd);
+    s->read_fd = -1;
+}
+
 /* Opens the segment that holds sequence, or the first one behind it. */
 static int seek(struct spool *s, uint64_t sequence)
 {
@@ -97,9 +104,7 @@ static int seek(struct spool *s, uint64_t sequence)
         i++;
     if (s->n_segments == 0)
         return -ENODATA;
-    if (s->read_fd >= 0)
-        close(s->read_fd);
-    s->read_fd = -1;
+    let_go(s);
     int fd = spool_segment_open(s, s->segments[i].first);
     if (fd < 0)
         return fd == -ENOENT ? -ENODATA : fd; /* gone meanwhile: look again */
@@ -109,18 +114,18 @@ static int seek(struct spool *s, uint64_t sequence)
     return 0;
 }
 
-/* Size of what may be read in the segment at hand: of a segment that is gone, all of it. */
-static uint64_t readable(const struct spool *s, bool *last)
+/* Size of what may be read in the segment at hand. When that is gone, what was not read in it is
+ * counted as lost, so it must not be read any more: false. */
+static bool readable(const struct spool *s, uint64_t *size, bool *last)
 {
-    *last = false;
     for (uint32_t i = 0; i < s->n_segments; i++) {
         if (s->segments[i].first == s->read_first) {
             *last = i + 1 == s->n_segments;
-            return s->segments[i].size;
+            *size = s->segments[i].size;
+            return true;
         }
     }
-    struct stat st;
-    return fstat(s->read_fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return false;
 }
 
 /* Waits for something to read behind the cursor; -ENODATA when there is nothing by until_ns. */
@@ -131,10 +136,12 @@ static int wait_readable(struct spool *s, uint64_t sequence, uint64_t until_ns, 
     for (;;) {
         if (s->options.read_only)
             spool_refresh(s);
-        if (s->read_fd < 0)
-            seek(s, sequence);
         bool last = true;
-        *size = s->read_fd >= 0 ? readable(s, &last) : 0;
+        *size = 0;
+        if (s->read_fd >= 0 && !readable(s, size, &last))
+            let_go(s);
+        if (s->read_fd < 0 && seek(s, sequence) == 0)
+            readable(s, size, &last);
         *tail = last;
         if (s->read_fd >= 0 && s->read_at < *size)
             return 0;
@@ -208,14 +215,22 @@ static int take(struct spool *s, uint64_t sequence, uint64_t size, bool tail, st
     return r == 0 && wanted ? 0 : -EAGAIN;
 }
 
+/* From here on the block counts as read. false: its segment went meanwhile, and it as lost. */
+static bool hand_out(struct spool *s, const struct block *b)
+{
+    LOCKED(s);
+    if (!s->n_segments || b->sequence < s->segments[0].first)
+        return false;
+    s->read_sequence = b->sequence;
+    return true;
+}
+
 int spool_read(struct spool *s, uint64_t sequence, int timeout_ms, struct block **ret)
 {
     uint64_t until_ns =
         timeout_ms < 0 ? UINT64_MAX / 2 : clock_mono_ns() + (uint64_t)timeout_ms * NS_PER_MS;
-    if (s->read_fd >= 0 && sequence != s->read_sequence + 1) {
-        close(s->read_fd); /* not the next one: look it up */
-        s->read_fd = -1;
-    }
+    if (sequence != s->read_sequence + 1)
+        let_go(s); /* not the next one: look it up */
     CLEANUP(loss_done) struct loss loss = {0};
     for (;;) {
         uint64_t size = 0;
@@ -233,16 +248,15 @@ int spool_read(struct spool *s, uint64_t sequence, int timeout_ms, struct block 
         if (r == 0)
             r = carry(&loss, b);
         if (r < 0) {
-            if (loss.n && s->read_fd >= 0) { /* what it lost goes with the block still to come */
-                close(s->read_fd);
-                s->read_fd = -1;
-            }
+            if (loss.n) /* goes with the block still to come: find it again then */
+                let_go(s);
             return r == -ENODATA ? -ETIMEDOUT : r;
         }
-        LOCKED(s);
-        s->read_sequence = b->sequence;
-        *ret = TAKE(b);
-        return 0;
+        if (hand_out(s, b)) {
+            *ret = TAKE(b);
+            return 0;
+        }
+        loss_done(&loss); /* part of what was counted when the segment went */
     }
 }
 

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# vigia replay: the same bytes again, JSON that parses, damage skipped and said.
+# usage: test_replay.sh VIGIA GOLDEN.vgr
+set -euo pipefail
+vigia=$1 golden=$2
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+
+"$vigia" replay "$golden" --copy "$dir/copy.vgr"
+cmp "$golden" "$dir/copy.vgr" || fail "a copy has other bytes"
+"$vigia" replay "$golden" --dump >"$dir/dump"
+"$vigia" replay "$golden" --json >"$dir/summary"
+python3 - "$dir/dump" "$dir/summary" <<'PY' || fail "the dump does not agree with the summary"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+summary = json.load(open(sys.argv[2], encoding="utf-8"))
+count = lambda kind: sum(kind in line for line in lines)
+calls = sum(len(line["window"]["calls"]) for line in lines if "window" in line)
+assert count("block") == summary["blocks"] == 6
+assert count("window") == summary["windows"]
+assert calls == summary["calls"] == sum(c["calls"] for c in summary["containers"])
+PY
+"$vigia" replay "$golden" | grep -q "0 damaged parts" || fail "summary table"
+
+# one bit in the middle: that block is left out, exit status 1
+python3 - "$golden" "$dir/damaged.vgr" <<'PY'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[len(data) // 2] ^= 4
+open(sys.argv[2], "wb").write(data)
+PY
+status=0
+"$vigia" replay "$dir/damaged.vgr" --json >"$dir/summary" 2>"$dir/log" || status=$?
+[ $status = 1 ] || fail "status $status for a damaged recording"
+grep -q '"blocks":5' "$dir/summary" && grep -q '"corrupt":1' "$dir/summary" || fail "$(cat "$dir/summary")"
+status=0
+"$vigia" replay "$dir/none.vgr" 2>/dev/null || status=$?
+[ $status = 2 ] || fail "status $status for a missing recording"
+echo "replay: copy, dump, summary, damage"
