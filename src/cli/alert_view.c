@@ -9,6 +9,7 @@
 #include "cli/table.h"
 
 #define DEPTH_MAX 24
+#define SEQUENCES_SHOWN 5
 #define CONTEXT_SHOWN 4 /* calls before the first strange one; the whole window is in --json */
 
 struct view {
@@ -54,9 +55,11 @@ static void where_and_when(struct view *v, const json_t *a)
     char first[WORDS_MAX], last[WORDS_MAX], ago[WORDS_MAX], took[WORDS_MAX], line[512];
     const json_t *c = json_object_get(a, "container");
     field(v, "Workload", look_text(a, "workload"));
-    snprintf(line, sizeof(line), "%.100s%s%.12s%s", look_text(c, "name"),
-             *look_text(c, "name") ? " (" : "", look_text(c, "id"),
-             *look_text(c, "name") ? ")" : "");
+    const char *name = look_text(c, "name"), *id = look_text(c, "id");
+    if (*name && strcmp(name, id) != 0)
+        snprintf(line, sizeof(line), "%.100s (%.12s)", name, id);
+    else
+        snprintf(line, sizeof(line), "%.100s", id);
     field(v, "Container", line);
     field(v, "Image", look_text(c, "image"));
     field(v, "Pod", look_text(c, "pod"));
@@ -130,27 +133,62 @@ static void process_line(struct view *v, const json_t *p, const char *branch)
     }
 }
 
-/* Children of a process, or with parent NULL those whose parent is not listed. Loops in hostile
- * data end at DEPTH_MAX. */
-static void process_tree(struct view *v, const json_t *processes, const char *parent,
-                         unsigned depth)
+static bool is_child(const json_t *processes, const json_t *p, const char *parent)
+{
+    const char *up = look_text(p, "parent");
+    if (parent)
+        return strcmp(up, parent) == 0 && strcmp(look_text(p, "id"), parent) != 0;
+    return !process_by_id(processes, up) || strcmp(look_text(p, "id"), up) == 0;
+}
+
+/* Did it, or anything that it started, do what is strange? */
+static bool leads_to_strange(const json_t *processes, const json_t *process, unsigned depth)
 {
     const json_t *p;
     size_t i;
+    if (look_true(process, "strange") || depth >= DEPTH_MAX)
+        return look_true(process, "strange");
+    json_array_foreach(processes, i, p)
+    {
+        if (is_child(processes, p, look_text(process, "id")) &&
+            leads_to_strange(processes, p, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+/* Children of a process, or with parent NULL those whose parent is not listed; only what leads to
+ * something strange. Loops in hostile data end at DEPTH_MAX. Returns how many it showed. */
+static size_t process_tree(struct view *v, const json_t *processes, const char *parent,
+                           unsigned depth)
+{
+    const json_t *p;
+    size_t i, shown = 0;
     char branch[DEPTH_MAX * 3 + 8];
     if (depth >= DEPTH_MAX)
-        return;
+        return 0;
     snprintf(branch, sizeof(branch), "%*s%s", depth ? (int)(depth - 1) * 3 : 0, "",
              depth ? "└─ " : "");
     json_array_foreach(processes, i, p)
     {
-        const char *up = look_text(p, "parent");
-        const bool here = parent ? strcmp(up, parent) == 0 : !process_by_id(processes, up);
-        if (!here || (parent && strcmp(look_text(p, "id"), parent) == 0))
+        if (!is_child(processes, p, parent) || !leads_to_strange(processes, p, depth))
             continue;
         process_line(v, p, branch);
-        process_tree(v, processes, look_text(p, "id"), depth + 1);
+        shown += 1 + process_tree(v, processes, look_text(p, "id"), depth + 1);
     }
+    return shown;
+}
+
+static void process_list(struct view *v, const json_t *processes)
+{
+    const size_t n = json_array_size(processes);
+    if (n == 0)
+        return;
+    title(v, "Processes (! did what is strange)");
+    size_t shown = process_tree(v, processes, NULL, 0);
+    if (shown < n)
+        fprintf(v->out, "    %s%s%zu that did nothing strange%s\n", v->dim, shown ? "and " : "",
+                n - shown, v->plain);
 }
 
 static void novelties(struct view *v, const json_t *a)
@@ -182,7 +220,7 @@ static void call_line(struct view *v, const json_t *call)
     char line[1200];
     const bool strange = look_true(call, "strange"), context = look_true(call, "context");
     const char *meaning = look_text(call, "meaning"), *argument = look_text(call, "argument");
-    snprintf(line, sizeof(line), "%-16s %-10s %.500s%s%.200s", look_text(call, "name"),
+    snprintf(line, sizeof(line), "%-16s %-15s %.500s%s%.200s", look_text(call, "name"),
              look_text(call, "result"), argument, *argument && *meaning ? " - " : "", meaning);
     CLEANUP(freep) char *text = table_escape(line);
     CLEANUP(freep) char *cut = text ? table_cut(text, v->width - 4) : NULL;
@@ -296,11 +334,7 @@ void alert_view(FILE *out, const json_t *alert, double now, unsigned width)
     head(&v, alert);
     where_and_when(&v, alert);
     why(&v, alert);
-    const json_t *processes = json_object_get(alert, "processes");
-    if (json_array_size(processes)) {
-        title(&v, "Processes (! did what is strange)");
-        process_tree(&v, processes, NULL, 0);
-    }
+    process_list(&v, json_object_get(alert, "processes"));
     novelties(&v, alert);
     sequences(&v, alert);
     history(&v, alert);

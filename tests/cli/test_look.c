@@ -176,7 +176,7 @@ static void test_one_alert_reads_as_a_story(void **state)
     expect("nginx started a shell");
     expect("dash was never started by nginx");
     expect("  ! └─ /bin/dash pid 120 [not from image]");
-    expect("! execve           ok         exec /usr/bin/id - run a program");
+    expect("! execve           ok              exec /usr/bin/id - run a program");
     expect("Normally here: close (80 %)");
     expect("nginx -> dash");
     expect("web\\x1b[31m (0123456789ab)");
