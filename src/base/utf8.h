@@ -1,5 +1,5 @@
-/* Names of containers, paths and arguments are any bytes; JSON, syslog and the page take UTF-8 only.
- * Everything that comes from outside passes here on its way out. */
+/* Names of containers, paths and arguments are any bytes; JSON, syslog and the page take UTF-8
+ * only. Everything that comes from outside passes here on its way out. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,5 +9,6 @@
 bool utf8_is_valid(const char *s, size_t size);
 
 /* A copy in which every maximal ill-formed part, and NUL, is one U+FFFD (Unicode 15, section 3.9,
- * "substitution of maximal subparts"). At most 3 * size + 1 bytes, NUL-terminated. NULL: no memory. */
+ * "substitution of maximal subparts"). At most 3 * size + 1 bytes, NUL-terminated. NULL: no memory.
+ */
 char *utf8_copy(const char *s, size_t size);

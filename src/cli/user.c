@@ -60,7 +60,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
-    argp_options, parse, "add|list|password|remove|unlock [NAME]",
+    argp_options,
+    parse,
+    "add|list|password|remove|unlock [NAME]",
     "Manage who may use the web page and the API."
     "\v"
     "  add NAME       a new user; the password is asked for, or read from standard input\n"
@@ -73,7 +75,9 @@ static const struct argp argp = {
     "  vigia user add ana --role analyst\n"
     "  vigia user password admin --random\n"
     "  echo \"$PASSWORD\" | vigia user add ci --role viewer",
-    children, NULL, NULL};
+    children,
+    NULL,
+    NULL};
 
 /* One line from standard input; without echo on a terminal. */
 static int read_line(const char *prompt, char ret[LINE_LIMIT])
@@ -119,10 +123,13 @@ static int read_password(const char *name, char ret[LINE_LIMIT])
 static int fail(const struct options *o, int r)
 {
     if (r == -ENOENT)
-        fprintf(stderr, "vigia user: there is no user '%s'; `vigia user list` shows all\n", o->name);
+        fprintf(stderr, "vigia user: there is no user '%s'; `vigia user list` shows all\n",
+                o->name);
     else if (r == -EEXIST)
-        fprintf(stderr, "vigia user: '%s' exists already; `vigia user password %s` changes the "
-                        "password\n", o->name, o->name);
+        fprintf(stderr,
+                "vigia user: '%s' exists already; `vigia user password %s` changes the "
+                "password\n",
+                o->name, o->name);
     else if (r == -EBUSY)
         fprintf(stderr, "vigia user: '%s' is the last admin, and stays\n", o->name);
     return r == -ENOENT || r == -EEXIST || r == -EBUSY ? EXIT_FOUND : EXIT_FAILED;
@@ -166,7 +173,8 @@ static int list(struct store *s, bool json)
         return EXIT_FAILED;
     if (!json)
         printf("%-24s %-8s %s\n", "NAME", "ROLE", "PASSWORD");
-    json_array_foreach (users, i, user) {
+    json_array_foreach(users, i, user)
+    {
         if (json) {
             json_dumpf(user, stdout, JSON_COMPACT);
             putchar('\n');
@@ -217,7 +225,8 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
         known |= strcmp(o.action, actions[i]) == 0;
     if (!known) {
-        fprintf(stderr, "vigia user: there is no action '%s': add, list, password, remove, unlock\n",
+        fprintf(stderr,
+                "vigia user: there is no action '%s': add, list, password, remove, unlock\n",
                 o.action);
         return EXIT_FAILED;
     }

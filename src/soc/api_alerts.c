@@ -41,8 +41,8 @@ const struct field suppression_body[] = {
 static json_t *summary(json_t *alert)
 {
     static const char *const members[] = {
-        "id",    "state", "verdict",  "score",     "provisional", "held",     "phase",   "first",
-        "last",  "open",  "workload", "container", "headline",    "replicas", "repeats",
+        "id",   "state", "verdict",  "score",     "provisional", "held",     "phase",   "first",
+        "last", "open",  "workload", "container", "headline",    "replicas", "repeats",
     };
     json_t *s = json_object();
     for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
@@ -62,7 +62,8 @@ int find_alerts(struct request *q, const struct store_query *query, json_t **ret
     int r = find_documents(q, query, "id", true, &rows, ret_total);
     if (r < 0)
         return r;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         if (json_array_append_new(list, summary(row)) < 0)
             return -ENOMEM;
     }
@@ -164,13 +165,17 @@ static int put_change(struct request *q, json_t *body, json_t *word)
     const char *action = json_get_string(history, "action", "");
     snprintf(key, sizeof(key), "verdict/%s", q->id);
     struct store_document documents[] = {
-        {.kind = STORE_ALERT, .key = q->id, .time = q->now, .body = body, .merge = true,
+        {.kind = STORE_ALERT,
+         .key = q->id,
+         .time = q->now,
+         .body = body,
+         .merge = true,
          .append = "history"},
         {.kind = STORE_STATE, .key = key, .time = q->now, .body = word},
     };
-    return audit_commit(q->http->writer, documents, word ? 2 : 1,
-                        audit_entry(q->now, q->user.name, q->address, "alert changed", q->id,
-                                    action));
+    return audit_commit(
+        q->http->writer, documents, word ? 2 : 1,
+        audit_entry(q->now, q->user.name, q->address, "alert changed", q->id, action));
 }
 
 int api_alert_change(struct request *q)
@@ -213,8 +218,7 @@ int api_suppressions(struct request *q)
         return r;
     json_t *row;
     size_t i;
-    json_array_foreach (rows, i, row)
-        suppression_public(row);
+    json_array_foreach(rows, i, row) suppression_public(row);
     return reply_json(q, 200, json_pack("{s:o}", "suppressions", rows));
 }
 
@@ -245,9 +249,9 @@ int api_suppression_add(struct request *q)
     randombytes_buf(&random, sizeof(random));
     snprintf(id, sizeof(id), "%016" PRIx64, random);
     CLEANUP(json_decrefp)
-    json_t *body = json_pack("{s:s, s:s, s:f, s:s, s:s, s:f}", "workload", workload, "evidence", key,
-                             "expires", expires, "reason", reason, "author", q->user.name,
-                             "created", q->now);
+    json_t *body =
+        json_pack("{s:s, s:s, s:f, s:s, s:s, s:f}", "workload", workload, "evidence", key,
+                  "expires", expires, "reason", reason, "author", q->user.name, "created", q->now);
     if (!body)
         return -ENOMEM;
     struct store_document document = {

@@ -110,8 +110,7 @@ int api_container(struct request *q)
         r = get_document(q, STORE_LEDGER, key, &ledger);
     if (r < 0)
         return r;
-    json_array_foreach (processes, i, process)
-        process_words(process);
+    json_array_foreach(processes, i, process) process_words(process);
     json_object_del(container, "time");
     if (ledger) {
         json_object_del(ledger, "key");
@@ -136,8 +135,7 @@ static int profiles_by_workload(struct request *q, json_t **ret)
     int r = store_find(q->store, &query, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach (rows, i, row)
-        json_object_set(map, json_get_string(row, "key", ""), row);
+    json_array_foreach(rows, i, row) json_object_set(map, json_get_string(row, "key", ""), row);
     *ret = TAKE(map);
     return 0;
 }
@@ -145,15 +143,14 @@ static int profiles_by_workload(struct request *q, json_t **ret)
 /* The container with the state of its workload: when will it be watched in earnest? */
 static void add_watched(json_t *list, json_t *container, const json_t *profiles)
 {
-    const json_t *profile =
-        json_object_get(profiles, json_get_string(container, "workload", ""));
+    const json_t *profile = json_object_get(profiles, json_get_string(container, "workload", ""));
     const json_t *steady = json_object_get(profile, "steady");
     json_t *eta = json_object_get(steady, "eta_s");
     const char *state = json_get_string(profile, "state", "learning");
     json_object_set_new(container, "state", json_string(state));
-    json_object_set_new(container, "reason",
-                        json_string(json_get_string(profile, "reason",
-                                                    "nothing was learnt of it yet")));
+    json_object_set_new(
+        container, "reason",
+        json_string(json_get_string(profile, "reason", "nothing was learnt of it yet")));
     json_object_set_new(container, "ready_in_s",
                         strcmp(state, "ready") == 0 ? json_integer(0)
                         : eta                       ? json_incref(eta)
@@ -181,7 +178,8 @@ static int split(struct request *q, json_t *watched, json_t *unwatched)
         r = find_documents(q, &query, "key", true, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         if (strcmp(json_get_string(row, "state", ""), "gone") == 0)
             continue;
         if (json_is_true(json_object_get(row, "wanted")))

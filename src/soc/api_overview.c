@@ -56,7 +56,7 @@ static int alert_counts(struct request *q, json_t *by_workload, json_t **ret)
         r = store_find(q->store, &query, &none, &raised);
     if (r < 0)
         return r;
-    *ret = json_pack("{s:I, s:I, s:I}", "new", (json_int_t)new, "acknowledged",
+    *ret = json_pack("{s:I, s:I, s:I}", "new", (json_int_t) new, "acknowledged",
                      (json_int_t)acknowledged, "today", (json_int_t)raised);
     return *ret ? 0 : -ENOMEM;
 }
@@ -78,7 +78,8 @@ static int tally_containers(struct request *q, struct tally *ret)
         int r = store_find(q->store, &query, &rows, NULL);
         if (r < 0)
             return r;
-        json_array_foreach (rows, i, row) {
+        json_array_foreach(rows, i, row)
+        {
             const char *workload = json_get_string(row, "workload", "");
             double rate = json_get_number(row, "calls_per_s", 0);
             ret->running += s == 0;
@@ -102,34 +103,21 @@ static int workload_list(struct request *q, const struct tally *tally, const jso
     int r = store_find(q->store, &query, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *workload = json_get_string(row, "key", "");
         const json_t *steady = json_object_get(row, "steady");
-        json_t *entry = json_pack(
-            "{s:s, s:s, s:s, s:f, s:I, s:f, s:I}", "workload", workload, "state",
-            json_get_string(row, "state", "learning"), "reason", json_get_string(row, "reason", ""),
-            "progress", json_get_number(steady, "progress", 0), "containers",
-            (json_int_t)json_get_number(row, "containers", 0), "calls_per_s",
-            json_get_number(tally->rates, workload, 0), "open_alerts",
-            (json_int_t)json_get_number(open, workload, 0));
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:f, s:I, s:f, s:I}", "workload", workload,
+                                  "state", json_get_string(row, "state", "learning"), "reason",
+                                  json_get_string(row, "reason", ""), "progress",
+                                  json_get_number(steady, "progress", 0), "containers",
+                                  (json_int_t)json_get_number(row, "containers", 0), "calls_per_s",
+                                  json_get_number(tally->rates, workload, 0), "open_alerts",
+                                  (json_int_t)json_get_number(open, workload, 0));
         if (json_array_append_new(list, entry) < 0)
             return -ENOMEM;
     }
     *ret = TAKE(list);
-    return 0;
-}
-
-static int ledger_summary(struct request *q, json_t **ret)
-{
-    json_t *view;
-    int r = ledger_view(q->store, &view);
-    if (r < 0)
-        return r;
-    json_object_del(view, "containers");
-    json_object_del(view, "blind");
-    json_object_del(view, "refused");
-    json_object_del(view, "corrupt");
-    *ret = view;
     return 0;
 }
 
@@ -151,17 +139,16 @@ int api_overview(struct request *q)
     if (r == 0)
         r = workload_list(q, &tally, open, &workloads);
     if (r == 0)
-        r = ledger_summary(q, &ledger);
+        r = ledger_sums(q->store, &ledger);
     if (r < 0)
         return r;
     if (live)
         json_object_del(live, "key");
-    return reply_json(
-        q, 200,
-        json_pack("{s:f, s:O?, s:O, s:O, s:O, s:{s:I, s:I, s:I}, s:O}", "now", q->now, "live",
-                  live, "alerts", counts, "latest", latest, "workloads", workloads, "containers",
-                  "running", tally.running, "watched", tally.watched, "unresolved",
-                  tally.unresolved, "ledger", ledger));
+    return reply_json(q, 200,
+                      json_pack("{s:f, s:O?, s:O, s:O, s:O, s:{s:I, s:I, s:I}, s:O}", "now", q->now,
+                                "live", live, "alerts", counts, "latest", latest, "workloads",
+                                workloads, "containers", "running", tally.running, "watched",
+                                tally.watched, "unresolved", tally.unresolved, "ledger", ledger));
 }
 
 int api_audit(struct request *q)

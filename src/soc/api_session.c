@@ -40,8 +40,8 @@ static int reply_session(struct request *q)
 {
     return reply_json(q, 200,
                       json_pack("{s:s, s:s, s:b, s:s}", "name", q->user.name, "role",
-                                role_name(q->user.role), "must_change", q->user.must_change,
-                                "csrf", q->session.csrf));
+                                role_name(q->user.role), "must_change", q->user.must_change, "csrf",
+                                q->session.csrf));
 }
 
 static int begin(struct request *q)
@@ -149,7 +149,8 @@ int api_session(struct request *q)
 
 int api_password(struct request *q)
 {
-    const char *old = json_get_string(q->body, "old", ""), *new = json_get_string(q->body, "new", "");
+    const char *old = json_get_string(q->body, "old", ""),
+               *new = json_get_string(q->body, "new", "");
     const char *problem = strcmp(old, new) == 0 ? "the new password must differ from the old one"
                                                 : user_password_problem(q->user.name, new);
     if (problem)

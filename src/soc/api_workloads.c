@@ -108,8 +108,8 @@ static json_t *points(const struct store_rows *rows, float threshold[STORE_CHANN
     json_t *list = json_array();
     for (uint32_t i = 0; i < rows->n; i++) {
         const struct store_point *p = &rows->points[i];
-        json_t *point = json_pack("{s:f, s:I, s:I}", "time", p->time, "calls",
-                                  (json_int_t)p->calls, "errors", (json_int_t)p->errors);
+        json_t *point = json_pack("{s:f, s:I, s:I}", "time", p->time, "calls", (json_int_t)p->calls,
+                                  "errors", (json_int_t)p->errors);
         for (int c = 0; c < STORE_CHANNELS; c++) {
             json_object_set_new(point, channel_names[c], real_or_null(p->score[c]));
             if (!isnan(p->threshold[c]))

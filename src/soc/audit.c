@@ -14,8 +14,7 @@ json_t *audit_entry(double time, const char *who, const char *address, const cha
                      json_text(target), "detail", json_text(detail));
 }
 
-int audit_commit(struct store *s, const struct store_document *documents, uint32_t n,
-                 json_t *entry)
+int audit_commit(struct store *s, const struct store_document *documents, uint32_t n, json_t *entry)
 {
     CLEANUP(json_decrefp) json_t *body = entry;
     struct store_document all[DOCUMENTS_MAX + 1];

@@ -5,8 +5,8 @@
 
 #include "store/store.h"
 
-/* The document's body: {"time","who","address","action","target","detail"}; NULL: no memory. Bytes of
- * any sort are made valid. */
+/* The document's body: {"time","who","address","action","target","detail"}; NULL: no memory. Bytes
+ * of any sort are made valid. */
 json_t *audit_entry(double time, const char *who, const char *address, const char *action,
                     const char *target, const char *detail);
 /* Commits the entry together with the change itself (document NULL: only the entry). Takes over

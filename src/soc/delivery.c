@@ -1,6 +1,6 @@
 /* The queue of the sinks. A delivery is a document STORE_DELIVERY "sink/alert-id/serial": {"sink",
- * "alert" (id), "serial", "created", "attempts", "reason"}; its time is when it is due. The alert is read
- * when it is sent, so that the receiver gets it as it is by then. */
+ * "alert" (id), "serial", "created", "attempts", "reason"}; its time is when it is due. The alert
+ * is read when it is sent, so that the receiver gets it as it is by then. */
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -95,7 +95,8 @@ static double wall_s(void)
     return (double)clock_wall_ns() / NS_PER_S;
 }
 
-/* min * 2^attempts up to max, times 0.5 .. 1.5: receivers that come back are not met by all at once. */
+/* min * 2^attempts up to max, times 0.5 .. 1.5: receivers that come back are not met by all at
+ * once. */
 static double back_off(const struct sink_options *o, double attempts)
 {
     double delay = fmin(or_default(o->retry_min_s, 1) * exp2(fmin(attempts, 30)),
@@ -122,8 +123,8 @@ static int put_off(struct lane *l, json_t *row, const struct sink_result *result
     const char *key = json_get_string(row, "key", "");
     double created = json_get_number(row, "created", now);
     double attempts = json_get_number(row, "attempts", 0);
-    double delay = result->retry_after_s > 0 ? result->retry_after_s
-                                             : back_off(l->options, attempts);
+    double delay =
+        result->retry_after_s > 0 ? result->retry_after_s : back_off(l->options, attempts);
     if (now - created > or_default(l->options->dead_after_s, 3 * 86400)) {
         atomic_fetch_add(&l->dead, 1);
         return give_up(l, key, "delivery given up", result->reason);
@@ -228,7 +229,8 @@ static void *run(void *argument)
         size_t i;
         if (due(l, prefix, &rows) < 0)
             continue;
-        json_array_foreach (rows, i, row) {
+        json_array_foreach(rows, i, row)
+        {
             if (is_stopping(l->runner) || deliver(l, row) < 0)
                 break;
         }

@@ -30,8 +30,8 @@ int reply_error(struct request *q, unsigned status, const char *code, const char
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    return reply_json(q, status, json_pack("{s:{s:s, s:o}}", "error", "code", code, "message",
-                                           json_text(text)));
+    return reply_json(
+        q, status, json_pack("{s:{s:s, s:o}}", "error", "code", code, "message", json_text(text)));
 }
 
 /* A handler could not do its work: what that means to the client. The cause is in the log. */
@@ -78,7 +78,8 @@ int find_documents(struct request *q, const struct store_query *query, const cha
     int r = store_find(q->store, query, &rows, ret_total);
     if (r < 0)
         return r;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         json_t *key = json_object_get(row, "key");
         if (key && strcmp(id_name, "key") != 0) {
             json_object_set(row, id_name, key);
@@ -91,8 +92,8 @@ int find_documents(struct request *q, const struct store_query *query, const cha
     return 0;
 }
 
-/* Who is it? The user is read anew each time: a removed user, a changed password or role takes effect
- * with the next request. */
+/* Who is it? The user is read anew each time: a removed user, a changed password or role takes
+ * effect with the next request. */
 static int authenticate(struct request *q)
 {
     int r = q->token ? session_find(q->http->sessions, q->token, q->now, &q->session) : -ENOENT;
@@ -137,8 +138,7 @@ static int authorise(struct request *q)
                     "change your password first (POST /api/v1/password)");
     else if (!allowed(q))
         reply_error(q, 403, "forbidden", "this takes the role %s; you are %s",
-                    q->route->allow == ALLOW_ADMIN ? "admin" : "analyst",
-                    role_name(q->user.role));
+                    q->route->allow == ALLOW_ADMIN ? "admin" : "analyst", role_name(q->user.role));
     else
         return 0;
     return -EACCES;

@@ -1,5 +1,6 @@
 /* Cuts off connections whose request does not come to an end: a client that sends a byte now and
- * then keeps a connection for ever otherwise, since each byte restarts libmicrohttpd's own timeout. */
+ * then keeps a connection for ever otherwise, since each byte restarts libmicrohttpd's own timeout.
+ */
 #pragma once
 
 #include <stdint.h>

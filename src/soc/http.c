@@ -110,11 +110,11 @@ static enum MHD_Result send_reply(struct MHD_Connection *c, struct request *q)
         r->status = 304;
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     } else if (r->bytes) {
-        response = MHD_create_response_from_buffer(r->size, (void *)r->bytes,
-                                                   MHD_RESPMEM_PERSISTENT);
+        response =
+            MHD_create_response_from_buffer(r->size, (void *)r->bytes, MHD_RESPMEM_PERSISTENT);
     } else {
-        char *text = r->text ? TAKE(r->text)
-                             : json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(15));
+        char *text =
+            r->text ? TAKE(r->text) : json_dumps(r->json, JSON_COMPACT | JSON_REAL_PRECISION(15));
         size_t size = text && r->size ? r->size : text ? strlen(text) : 0;
         if (!text)
             r->status = 500;
@@ -301,9 +301,10 @@ static int check_options(struct http *h)
     }
     h->tls = o->tls_certificate;
     if (!h->loopback && !h->tls) {
-        log_error("server: listening on %s would send passwords in the clear; give a TLS certificate "
-                  "and key (server: tls_certificate, tls_key), or listen on 127.0.0.1",
-                  o->address);
+        log_error(
+            "server: listening on %s would send passwords in the clear; give a TLS certificate "
+            "and key (server: tls_certificate, tls_key), or listen on 127.0.0.1",
+            o->address);
         return -EINVAL;
     }
     return sinks_check(o->sinks, o->n_sinks);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 /* Keys are kept as a keyed hash: an attacker cannot make names collide, and names typed by mistake
  * (passwords, often) do not stay in memory. */
 struct entry {

@@ -7,10 +7,10 @@
 struct limit;
 
 struct limit_rule {
-    uint32_t free;        /* attempts without a wait */
-    double wait_s;        /* after the first one more; doubles with each further one */
+    uint32_t free; /* attempts without a wait */
+    double wait_s; /* after the first one more; doubles with each further one */
     double wait_max_s;
-    double forget_s;      /* so long after the last attempt all is forgotten */
+    double forget_s; /* so long after the last attempt all is forgotten */
 };
 
 int limit_new(uint32_t entries_max, struct limit **ret);

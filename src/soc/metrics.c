@@ -1,5 +1,5 @@
-/* /metrics: the Prometheus text format, version 0.0.4. Counters are those of the store, so that they
- * go on over restarts; what only this process knows (requests, deliveries) begins with it. */
+/* /metrics: the Prometheus text format, version 0.0.4. Counters are those of the store, so that
+ * they go on over restarts; what only this process knows (requests, deliveries) begins with it. */
 #include <errno.h>
 #include <string.h>
 
@@ -21,7 +21,8 @@ static void one(struct buf *b, const char *name, const char *type, const char *h
 }
 
 /* Label values: '\', '"' and newline are escaped. */
-static void labelled(struct buf *b, const char *name, const char *label, const char *value, double v)
+static void labelled(struct buf *b, const char *name, const char *label, const char *value,
+                     double v)
 {
     buf_printf(b, "%s{%s=\"", name, label);
     for (; *value; value++) {
@@ -57,7 +58,7 @@ static int by_state(struct request *q, struct buf *b, enum store_kind kind, cons
 static int ledger(struct request *q, struct buf *b)
 {
     CLEANUP(json_decrefp) json_t *view = NULL;
-    int r = ledger_view(q->store, &view);
+    int r = ledger_sums(q->store, &view);
     if (r < 0)
         return r;
     one(b, "vigia_calls_total", "counter", "System calls seen.", json_get_number(view, "seen", 0));
@@ -70,7 +71,7 @@ static int ledger(struct request *q, struct buf *b)
     head(b, "vigia_calls_dropped_total", "counter", "System calls lost, by reason.");
     const char *reason;
     json_t *n;
-    json_object_foreach (json_object_get(view, "dropped"), reason, n)
+    json_object_foreach(json_object_get(view, "dropped"), reason, n)
         labelled(b, "vigia_calls_dropped_total", "reason", reason, json_number_value(n));
     return 0;
 }
@@ -89,7 +90,8 @@ static int live(struct request *q, struct buf *b)
         json_get_number(doc, "calls_per_s", 0));
     one(b, "vigia_windows_per_second", "gauge", "Windows scored in the last second.",
         json_get_number(doc, "windows_per_s", 0));
-    one(b, "vigia_containers", "gauge", "Containers watched.", json_get_number(doc, "containers", 0));
+    one(b, "vigia_containers", "gauge", "Containers watched.",
+        json_get_number(doc, "containers", 0));
     head(b, "vigia_latency_seconds", "gauge", "From a system call to its score, by quantile.");
     labelled(b, "vigia_latency_seconds", "quantile", "0.5", json_get_number(latency, "p50_s", 0));
     labelled(b, "vigia_latency_seconds", "quantile", "0.99", json_get_number(latency, "p99_s", 0));
@@ -123,9 +125,8 @@ static void sinks(struct request *q, struct buf *b)
 {
     static const char total[] = "vigia_sink_deliveries_total", queue[] = "vigia_sink_queue";
     struct sink_stats stats[SINKS_MAX];
-    uint32_t n = q->http->options.runner
-                     ? sink_runner_stats(q->http->options.runner, stats, SINKS_MAX)
-                     : 0;
+    uint32_t n =
+        q->http->options.runner ? sink_runner_stats(q->http->options.runner, stats, SINKS_MAX) : 0;
     head(b, total, "counter", "Deliveries by sink and outcome.");
     for (uint32_t i = 0; i < n; i++) {
         const struct {
@@ -153,11 +154,11 @@ static void requests(struct request *q, struct buf *b)
         for (int c = 1; c < STATUS_CLASSES; c++) {
             uint64_t n = atomic_load(&h->requests[i][c]);
             if (n)
-                buf_printf(b,
-                           "vigia_http_requests_total{method=\"%s\",route=\"%s\",code=\"%dxx\"} %llu\n",
-                           route ? route_table[i].method : "",
-                           route ? route_table[i].path[0] ? route_table[i].path : "/" : "none", c,
-                           (unsigned long long)n);
+                buf_printf(
+                    b, "vigia_http_requests_total{method=\"%s\",route=\"%s\",code=\"%dxx\"} %llu\n",
+                    route ? route_table[i].method : "",
+                    route ? route_table[i].path[0] ? route_table[i].path : "/" : "none", c,
+                    (unsigned long long)n);
         }
     }
     one(b, "vigia_logins_failed_total", "counter", "Logins with a wrong name or password.",

@@ -2,8 +2,8 @@
 
 #include "soc/server.h"
 
-/* Every route there is. docs/openapi.json says the same; tests/e2e/test_api.py holds one against the
- * other. */
+/* Every route there is. docs/openapi.json says the same; tests/e2e/test_api.py holds one against
+ * the other. */
 const struct route route_table[] = {
 #define V1 "/api/v1"
     {"POST", V1 "/login", ALLOW_ANYONE, api_login, NULL, login_body, "Log in"},

@@ -96,8 +96,7 @@ int schema_complete(const struct field *fields, const json_t *object, char messa
 {
     for (const struct field *f = fields; f && f->name; f++) {
         if (f->required && !json_object_get(object, f->name)) {
-            snprintf(message, SCHEMA_MESSAGE, "\"%s\" is missing: %s", f->name,
-                     type_name(f->type));
+            snprintf(message, SCHEMA_MESSAGE, "\"%s\" is missing: %s", f->name, type_name(f->type));
             return -EINVAL;
         }
     }
@@ -123,7 +122,8 @@ int schema_body(const struct field *fields, const void *data, size_t size, json_
     }
     const char *name;
     json_t *value;
-    json_object_foreach (body, name, value) {
+    json_object_foreach(body, name, value)
+    {
         const struct field *f = field_find(fields, name);
         int r = f ? check(f, value, message) : unknown(fields, name, message);
         if (r < 0)

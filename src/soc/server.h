@@ -51,10 +51,10 @@ struct reply {
     size_t size;       /* of text, bytes */
     const char *type;  /* of text, bytes */
     const char *etag;
-    const char *allow;        /* 405 */
-    unsigned retry_after_s;   /* 0: none */
-    bool challenge;           /* 401 of /metrics */
-    char cookie[COOKIE_MAX];  /* Set-Cookie; "": none */
+    const char *allow;       /* 405 */
+    unsigned retry_after_s;  /* 0: none */
+    bool challenge;          /* 401 of /metrics */
+    char cookie[COOKIE_MAX]; /* Set-Cookie; "": none */
 };
 
 /* What came over the wire, in words. Strings are borrowed and may be any bytes but NUL. */
@@ -67,7 +67,8 @@ struct parameter {
 struct request {
     struct http *http;
     const char *method, *path, *address;
-    const char *token, *csrf, *content_type, *authorization, *fetch_site, *host; /* NULL: not given */
+    const char *token, *csrf, *content_type, *authorization, *fetch_site,
+        *host; /* NULL: not given */
     struct parameter parameters[PARAMETERS_MAX];
     unsigned n_parameters; /* one more than PARAMETERS_MAX: too many */
     const void *data;      /* body */
@@ -134,6 +135,7 @@ const char *query_string(const struct request *q, const char *name); /* NULL: no
 
 /* {"seen", ... , "containers"}: API.md. */
 int ledger_view(struct store *s, json_t **ret);
+int ledger_sums(struct store *s, json_t **ret); /* without blind and what follows */
 
 int api_login(struct request *q);
 int api_logout(struct request *q);

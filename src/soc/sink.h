@@ -1,7 +1,8 @@
-/* Sinks: where alerts go. Deliveries are queued in the store, committed together with the alert, and
- * sent by a thread for each sink until the receiver has taken them: at least once, with an id to
- * deduplicate by. Failures are retried with exponential back-off and jitter (1 s .. 10 min, or what
- * Retry-After asks); what no receiver took within dead_after_s is given up, counted and audited. */
+/* Sinks: where alerts go. Deliveries are queued in the store, committed together with the alert,
+ * and sent by a thread for each sink until the receiver has taken them: at least once, with an id
+ * to deduplicate by. Failures are retried with exponential back-off and jitter (1 s .. 10 min, or
+ * what Retry-After asks); what no receiver took within dead_after_s is given up, counted and
+ * audited. */
 #pragma once
 
 #include <jansson.h>
@@ -58,7 +59,7 @@ struct sink_ops {
     void (*send)(void *sink, const struct sink_delivery *delivery, struct sink_result *ret);
 };
 
-extern const struct sink_ops *const sink_table[]; /* NULL-terminated */
+extern const struct sink_ops *const sink_table[];   /* NULL-terminated */
 const struct sink_ops *sink_find(const char *type); /* NULL if there is none */
 const char *sink_name(const struct sink_options *options);
 
@@ -76,9 +77,9 @@ int sinks_test(const struct sink_options *sinks, uint32_t n, json_t **ret);
 
 #define SINKS_MAX 32
 
-/* Documents to be committed together with the alert, one for each sink that wants it (score_min; not
- * for held alerts). serial: counts what is sent of this alert, 0 for its opening. Fills at most n
- * documents whose keys and bodies deliveries_done() frees. Returns how many, or -ENOMEM. */
+/* Documents to be committed together with the alert, one for each sink that wants it (score_min;
+ * not for held alerts). serial: counts what is sent of this alert, 0 for its opening. Fills at most
+ * n documents whose keys and bodies deliveries_done() frees. Returns how many, or -ENOMEM. */
 int deliveries_make(const struct sink_options *sinks, uint32_t n, const char *alert_id,
                     const json_t *alert, uint32_t serial, double now, struct store_document *ret);
 void deliveries_done(struct store_document *documents, uint32_t n);
@@ -88,7 +89,7 @@ struct sink_runner;
 struct sink_runner_options {
     const struct sink_options *sinks; /* [n_sinks] borrowed */
     uint32_t n_sinks;
-    const char *store;               /* name of the store's kind; NULL: sqlite */
+    const char *store; /* name of the store's kind; NULL: sqlite */
     const char *store_path;
     double poll_s; /* 0: 0.5 */
 };

@@ -1,5 +1,6 @@
-/* Syslog as of RFC 5424: over UDP (RFC 5426), TCP with octet counting (RFC 6587, 3.4.1) or the local
- * socket. UDP and the local socket know no acknowledgement: what the kernel has taken is delivered. */
+/* Syslog as of RFC 5424: over UDP (RFC 5426), TCP with octet counting (RFC 6587, 3.4.1) or the
+ * local socket. UDP and the local socket know no acknowledgement: what the kernel has taken is
+ * delivered. */
 #include "soc/sink_syslog.h"
 
 #include <errno.h>
@@ -151,7 +152,8 @@ static int syslog_check(const struct sink_options *o, char ret_reason[SINK_REASO
         snprintf(ret_reason, SINK_REASON, "protocol: must be udp, tcp or unix");
     else if (protocol == PROTOCOL_UNIX && o->path && strlen(o->path) >= sizeof(a.sun_path))
         snprintf(ret_reason, SINK_REASON, "path: too long for a socket");
-    else if (protocol != PROTOCOL_UNIX && (!o->address || split_address(o->address, host, port) < 0))
+    else if (protocol != PROTOCOL_UNIX &&
+             (!o->address || split_address(o->address, host, port) < 0))
         snprintf(ret_reason, SINK_REASON, "address: must be host:port");
     else
         return 0;
@@ -222,9 +224,8 @@ static int connect_unix(struct syslog *s)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     strncpy(a.sun_path, s->options->path ? s->options->path : DEVLOG, sizeof(a.sun_path) - 1);
     int r = connect_one(s, AF_UNIX, SOCK_DGRAM, (struct sockaddr *)&a, sizeof(a));
-    return r == -EPROTOTYPE
-               ? connect_one(s, AF_UNIX, SOCK_STREAM, (struct sockaddr *)&a, sizeof(a))
-               : r;
+    return r == -EPROTOTYPE ? connect_one(s, AF_UNIX, SOCK_STREAM, (struct sockaddr *)&a, sizeof(a))
+                            : r;
 }
 
 static int connect_inet(struct syslog *s)
@@ -244,8 +245,8 @@ static int connect_inet(struct syslog *s)
     return r;
 }
 
-/* What was written to a TCP connection that the receiver had closed is lost without an error: before
- * each message, look whether it has. */
+/* What was written to a TCP connection that the receiver had closed is lost without an error:
+ * before each message, look whether it has. */
 static bool hung_up(const struct syslog *s)
 {
     char byte;

@@ -1,6 +1,6 @@
-/* JSON by POST (libcurl). Signed: X-Vigia-Signature is "sha256=" and, in hex, HMAC-SHA256 (RFC 2104)
- * with the secret over X-Vigia-Timestamp, a dot and the body. The receiver recomputes it, refuses old
- * timestamps, and deduplicates by X-Vigia-Delivery. */
+/* JSON by POST (libcurl). Signed: X-Vigia-Signature is "sha256=" and, in hex, HMAC-SHA256 (RFC
+ * 2104) with the secret over X-Vigia-Timestamp, a dot and the body. The receiver recomputes it,
+ * refuses old timestamps, and deduplicates by X-Vigia-Delivery. */
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
@@ -24,7 +24,8 @@ struct webhook {
 
 static int webhook_check(const struct sink_options *o, char ret_reason[SINK_REASON])
 {
-    if (o->url && (strncasecmp(o->url, "http://", 7) == 0 || strncasecmp(o->url, "https://", 8) == 0))
+    if (o->url &&
+        (strncasecmp(o->url, "http://", 7) == 0 || strncasecmp(o->url, "https://", 8) == 0))
         return 0;
     snprintf(ret_reason, SINK_REASON, "url: must be given, and begin with https:// or http://");
     return -EINVAL;

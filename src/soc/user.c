@@ -171,8 +171,7 @@ int user_remove(struct store *s, const char *name, const char *who)
     if (user.role == ROLE_ADMIN && admins <= 1)
         return -EBUSY;
     struct store_document document = {.kind = STORE_USER, .key = name, .removed = true};
-    return audit_commit(s, &document, 1,
-                        audit_entry(wall_s(), who, "", "user removed", name, ""));
+    return audit_commit(s, &document, 1, audit_entry(wall_s(), who, "", "user removed", name, ""));
 }
 
 int user_unlock(struct store *s, const char *name, const char *who)
@@ -224,13 +223,13 @@ int user_list(struct store *s, json_t **ret)
     CLEANUP(json_decrefp) json_t *list = json_array();
     size_t i;
     json_t *row;
-    json_array_foreach (rows, i, row) {
-        json_t *user = json_pack("{s:s, s:s, s:b, s:f, s:f}", "name",
-                                 json_get_string(row, "key", ""), "role",
-                                 json_get_string(row, "role", ""), "must_change",
-                                 json_is_true(json_object_get(row, "must_change")), "created",
-                                 json_get_number(row, "created", 0), "changed",
-                                 json_get_number(row, "changed", 0));
+    json_array_foreach(rows, i, row)
+    {
+        json_t *user = json_pack(
+            "{s:s, s:s, s:b, s:f, s:f}", "name", json_get_string(row, "key", ""), "role",
+            json_get_string(row, "role", ""), "must_change",
+            json_is_true(json_object_get(row, "must_change")), "created",
+            json_get_number(row, "created", 0), "changed", json_get_number(row, "changed", 0));
         if (json_array_append_new(list, user) < 0)
             return -ENOMEM;
     }

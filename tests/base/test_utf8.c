@@ -20,11 +20,11 @@ static void ill_formed_parts_are_replaced(void **state)
         {"h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xb3", 12, "h\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\xb3"},
         {"a\0b", 3, "a" R "b"},
         {"\xff\xfe", 2, R R},
-        {"\xc0\xaf", 2, R R},                /* overlong '/' */
-        {"\xe0\x80\xaf", 3, R R R},          /* overlong */
-        {"\xed\xa0\x80", 3, R R R},          /* surrogate */
-        {"\xf4\x90\x80\x80", 4, R R R R},    /* past U+10FFFF */
-        {"\xf0\x9f\x90", 3, R},              /* cut off: one part */
+        {"\xc0\xaf", 2, R R},             /* overlong '/' */
+        {"\xe0\x80\xaf", 3, R R R},       /* overlong */
+        {"\xed\xa0\x80", 3, R R R},       /* surrogate */
+        {"\xf4\x90\x80\x80", 4, R R R R}, /* past U+10FFFF */
+        {"\xf0\x9f\x90", 3, R},           /* cut off: one part */
         {"\xe2\x82", 2, R},
         {"x\xe2\x82y", 4, "x" R "y"},
         /* Unicode 15, table 3-11 */

@@ -4,7 +4,8 @@
  * {"bin":{"capture":hex,"container","time","counts":[[program hex, sysno, calls, errors]]}}, scores
  * {"score":{"capture":hex,"container","time","channel","value","threshold"}}. Then it makes
  * sure of a first user, starts server and sinks, prints one line of JSON about them, and runs until
- * standard input is closed. Each later line is put too (together with its deliveries, if an alert). */
+ * standard input is closed. Each later line is put too (together with its deliveries, if an alert).
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,8 +36,10 @@ static int add_sink(char *text)
     const struct {
         const char *name;
         double *value;
-    } numbers[] = {{"score_min", &o->score_min},       {"timeout_s", &o->timeout_s},
-                   {"dead_after_s", &o->dead_after_s}, {"retry_min_s", &o->retry_min_s},
+    } numbers[] = {{"score_min", &o->score_min},
+                   {"timeout_s", &o->timeout_s},
+                   {"dead_after_s", &o->dead_after_s},
+                   {"retry_min_s", &o->retry_min_s},
                    {"retry_max_s", &o->retry_max_s}};
     o->type = strtok(text, ",");
     for (char *key; (key = strtok(NULL, ","));) {
@@ -60,7 +63,8 @@ static uint64_t hex(const json_t *value)
 static int put_bin(struct store *s, const json_t *entry)
 {
     struct bin_count counts[COUNTS_MAX] = {0};
-    struct bin bin = {.container = (uint32_t)json_integer_value(json_object_get(entry, "container")),
+    struct bin bin = {.container =
+                          (uint32_t)json_integer_value(json_object_get(entry, "container")),
                       .counts = counts};
     struct store_bin row = {.capture = hex(json_object_get(entry, "capture")),
                             .bin = &bin,
@@ -69,7 +73,8 @@ static int put_bin(struct store *s, const json_t *entry)
     json_t *count;
     size_t i;
     bin.second = (uint64_t)row.time;
-    json_array_foreach (json_object_get(entry, "counts"), i, count) {
+    json_array_foreach(json_object_get(entry, "counts"), i, count)
+    {
         if (i == COUNTS_MAX)
             return -E2BIG;
         counts[i] = (struct bin_count){

@@ -83,9 +83,12 @@ static void queries(void **state)
     assert_int_equal(parameter("count", "8", o), -EINVAL); /* twice */
     json_object_clear(o);
     static const char *const bad[][2] = {
-        {"count", "7x"},    {"count", "99999999999999999999"}, {"count", "-1"}, {"share", "nan"},
-        {"share", "inf"},   {"share", "2"},                    {"sure", "yes"}, {"name", "\xff"},
-        {"colour", "pink"}, {"odd", "1"},                      {"\xff", "1"},
+        {"count", "7x"},    {"count", "99999999999999999999"},
+        {"count", "-1"},    {"share", "nan"},
+        {"share", "inf"},   {"share", "2"},
+        {"sure", "yes"},    {"name", "\xff"},
+        {"colour", "pink"}, {"odd", "1"},
+        {"\xff", "1"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(parameter(bad[i][0], bad[i][1], o), -EINVAL);
