@@ -174,6 +174,33 @@ static void test_64_and_exec(void **state)
     free(r);
 }
 
+/* A tid that comes again, by chance with the same generation: nothing of the old thread is context of
+ * the new one, in the same cut or a later one. */
+static void test_tid_again(void **state)
+{
+    struct assembler *a = assembler(10);
+    struct rings *r = rings_new();
+    (void)state;
+    for (uint64_t ns = 100; ns < 300; ns += 100) {
+        put_context(r, 0, ns, 1, 50, 1);
+        put_call(r, 0, 1, 0, 0);
+        put_call(r, 0, SYS_exit_group, 0, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct block *b = cut(a, r, 1000, 100);
+        assert_int_equal(b->n_windows, i ? 1 : 2);
+        for (uint32_t w = 0; w < b->n_windows; w++) {
+            assert_int_equal(b->windows[w].n_context, 0);
+            assert_int_equal(b->windows[w].n_calls, i ? 1 : 2);
+        }
+        block_free(b);
+        put_context(r, 0, 900, 1, 50, 1);
+        put_call(r, 0, 2, 0, 0);
+    }
+    assembler_free(a);
+    free(r);
+}
+
 static void test_gap(void **state)
 {
     struct assembler *a = assembler(10);
@@ -302,7 +329,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge),     cmocka_unit_test(test_continued),
-        cmocka_unit_test(test_64_and_exec), cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_64_and_exec), cmocka_unit_test(test_tid_again),
+        cmocka_unit_test(test_gap),
         cmocka_unit_test(test_roll_back), cmocka_unit_test(test_caps),
         cmocka_unit_test(test_arguments_and_latency),
     };
