@@ -266,7 +266,6 @@ static void calls(struct view *v, const json_t *list)
 static void sequences(struct view *v, const json_t *a)
 {
     const json_t *list = json_object_get(a, "sequences"), *s;
-    const json_t *processes = json_object_get(a, "processes");
     size_t i;
     char when[WORDS_MAX];
     if (json_array_size(list) == 0)
@@ -274,12 +273,12 @@ static void sequences(struct view *v, const json_t *a)
     title(v, "Strange sequences (! marks the unusual calls)");
     json_array_foreach(list, i, s)
     {
-        const json_t *p = process_by_id(processes, look_text(s, "process"));
         fprintf(v->out, "%s  %s%s ", i ? "\n" : "", v->bold,
                 words_clock(look_number(s, "time"), when));
         print_escaped(v, look_text(s, "program"));
-        fprintf(v->out, "%s, pid %.0f, found by %s\n", v->plain, look_number(p, "tgid"),
-                look_text(s, "detector"));
+        fprintf(v->out, "%s, pid %.0f, found by %s\n", v->plain,
+                strtod(look_text(s, "process"), NULL),
+                look_text(s, "detector")); /* the id is "tgid-start": it may not be listed */
         table_wrap(v->out, look_text(s, "sentence"), 4, v->width);
         calls(v, json_object_get(s, "calls"));
         expected(v, s);
