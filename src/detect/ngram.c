@@ -200,23 +200,27 @@ int ngram_learn(struct ngram *m, const struct symbols *s, uint32_t weight)
     return err;
 }
 
-/* One step with the probability of the symbol on the way. */
+/* One step with the probability of the symbol on the way. The look-ups come first, so that their
+ * cache misses overlap instead of waiting for the divisions. */
 static inline double walk_probability(const struct ngram *m, struct walk *w, uint16_t symbol,
                                       struct ngram_place *ret)
 {
     double p = m->uniform;
     struct walk next = {.node = {w->node[0]}};
-    *ret = (struct ngram_place){0};
-    for (unsigned k = 0; k <= m->order && w->node[k]; k++) {
-        const struct ngram_node *c = &m->nodes[w->node[k]];
-        if (c->total == 0)
-            break;
-        uint32_t child = trie_child(m, w->node[k], symbol);
-        double count = child ? m->nodes[child].count : 0;
-        p = (count + c->distinct * p) / ((double)c->total + c->distinct);
-        next.node[k + 1] = child;
-        *ret = (struct ngram_place){.context = w->node[k], .length = (uint8_t)k};
+    unsigned known = 0;
+    while (known <= m->order && w->node[known] && m->nodes[w->node[known]].total > 0) {
+        __builtin_prefetch(&m->index[index_slot(m, w->node[known], symbol)]);
+        known++;
     }
+    for (unsigned k = 0; k < known; k++)
+        next.node[k + 1] = trie_child(m, w->node[k], symbol);
+    for (unsigned k = 0; k < known; k++) {
+        const struct ngram_node *c = &m->nodes[w->node[k]];
+        double count = m->nodes[next.node[k + 1]].count; /* node 0, none, has 0 */
+        p = (count + c->distinct * p) / ((double)c->total + c->distinct);
+    }
+    *ret = (struct ngram_place){.context = known ? w->node[known - 1] : 0,
+                                .length = (uint8_t)(known ? known - 1 : 0)};
     *w = next;
     return p;
 }
