@@ -21,5 +21,5 @@ export default defineConfig({
         },
     },
     // `npm run dev` shows the sources against a running `vigia up`.
-    server: { proxy: { '/api': 'http://127.0.0.1:8080' } },
+    server: { proxy: { '/api': 'http://127.0.0.1:8765' } },
 });

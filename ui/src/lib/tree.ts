@@ -12,6 +12,15 @@ interface Node {
     first: number;
 }
 
+/** The strange ones and those that led to them; all where none is strange. */
+export function strangeBranches<P extends Node & { strange?: boolean }>(processes: P[]): P[] {
+    const byId = new Map(processes.map((p) => [p.id, p]));
+    const kept = new Set<P>();
+    for (const strange of processes.filter((p) => p.strange))
+        for (let p: P | undefined = strange; p && !kept.has(p); p = byId.get(p.parent ?? '')) kept.add(p);
+    return kept.size ? processes.filter((p) => kept.has(p)) : processes;
+}
+
 /** Parents that are not in the list make roots; a circle (bad data) is cut at its first member. */
 export function treeRows<P extends Node>(processes: P[]): TreeRow<P>[] {
     const known = new Set(processes.map((p) => p.id));
