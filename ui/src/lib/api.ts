@@ -71,6 +71,7 @@ export interface AlertSequence {
     process: string;
     program: string;
     detector: string;
+    value?: number; // its score, in the unit of the detector
     sentence: string;
     calls: AlertCall[];
     expected: { name: string; share: number }[];

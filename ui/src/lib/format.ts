@@ -123,6 +123,14 @@ export function show(text: unknown, max = 400): string {
     return s.length > max ? `${s.slice(0, max)}… (${count(s.length)} characters)` : s;
 }
 
+/** Of a long path both ends, since the end says most. */
+export function middleCut(text: unknown, max: number): string {
+    const s = show(text, 4000);
+    if (s.length <= max) return s;
+    const head = Math.floor(max * 0.35);
+    return `${s.slice(0, head)}…${s.slice(s.length - (max - head - 1))}`;
+}
+
 export function commandLine(args: string | string[] | null | undefined): string {
     return Array.isArray(args) ? args.join(' ') : (args ?? '');
 }
