@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The golden recording reads as golden.txt, by the C decoder and by the reader written from
-docs/FORMAT.md; and it is what the encoder still makes.
+docs/FORMAT.md; and the two agree on what the encoder makes today. (test_replay.sh: encoded again,
+the golden recording has the same bytes.)
 
 usage: test_format.py DUMP_VGR DIRECTORY        (--update writes the golden files anew)
 """
@@ -31,10 +32,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         made = os.path.join(directory, "made.vgr")
         run(dump, "--make", made)
-        if run(dump, made) != want:
-            failed.append("the encoder's blocks no longer read as the golden ones")
-        if run(sys.executable, os.path.join(here, "read_vgr.py"), made) != want:
-            failed.append("read_vgr.py cannot read what the encoder makes")
+        if run(sys.executable, os.path.join(here, "read_vgr.py"), made) != run(dump, made):
+            failed.append("read_vgr.py and the C decoder disagree on what the encoder makes")
     for line in failed:
         print(line)
     sys.exit(bool(failed))
