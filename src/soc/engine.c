@@ -380,11 +380,12 @@ static void put_score(struct engine *e, const struct engine_container *c, const 
                      sizeof(*e->out_scores)))
         return;
     bool ready = profile_ready(c->profile, c->phase);
+    uint32_t detector = MIN(peaks->detector[ch], profile_detectors(c->profile) - 1u);
     e->out_scores[e->n_out_scores++] = (struct engine_score){
         .capture = c->capture, .container = c->info.number, .channel = (uint8_t)ch,
         .phase = c->phase, .time = time, .value = (float)peaks->value[ch],
         .threshold = ready ? 1 : 0, .version = profile_version(c->profile),
-        .detector = profile_detector(c->profile, peaks->detector[ch])->name};
+        .detector = profile_detector(c->profile, detector)->name};
 }
 
 static void tell_scores(struct engine *e, struct engine_container *c)
