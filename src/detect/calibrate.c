@@ -12,6 +12,7 @@
 #include "features/arguments.h"
 
 #define MARGIN 1.25      /* provisional thresholds above the highest held-out peak */
+#define MARGIN_AFTER_S 900 /* of held-out time; it grows by a quarter each time that is halved */
 #define MISS (1. / 16)   /* one miss, in the shortest window that is not made longer */
 #define CEILING .95      /* a peak above this share of the largest score: the detector is blind */
 #define MINUTES_MAX 20160 /* two weeks of minutes with a peak each */
@@ -127,22 +128,34 @@ static void score_fold(const struct profile *p, enum phase phase, uint16_t fold,
     }
 }
 
+/* The less was held out, the further above its peak lies what normal time will still show. Starts are
+ * few: each further one tells less that is new. */
+static double margin_of(const struct profile *p, enum phase phase)
+{
+    if (phase == PHASE_STARTUP)
+        return MARGIN * (1 + 1.0 / MAX(p->starts_done, 1u));
+    double halvings = log2(MARGIN_AFTER_S / (double)MAX(p->observed_s, 1u));
+    return MARGIN * (1 + .25 * MAX(halvings, 0));
+}
+
 /* Raw value that stands for 1: a margin and a miss above the highest peak, below the ceiling. */
-static double base_of(const struct detector *d, double peak)
+static double base_of(const struct detector *d, double peak, double margin)
 {
     if (peak > CEILING * d->score_max)
         return INFINITY;
-    double base = MAX(MARGIN * peak, peak + MISS);
+    double base = MAX(margin * peak, peak + MISS);
     return base < d->score_max ? base : (peak + d->score_max) / 2;
 }
 
-static void set_bases(const struct profile *p, const struct held_out *h, struct limits *l)
+static void set_bases(const struct profile *p, enum phase phase, const struct held_out *h,
+                      struct limits *l)
 {
+    double margin = margin_of(p, phase);
     for (uint32_t d = 0; d < p->n_detectors; d++) {
         double peak = 0;
         for (uint32_t m = 0; m < h->minutes; m++)
             peak = MAX(peak, h->peak[m * h->n_detectors + d]);
-        l->base[d] = by_value(p, d) ? base_of(p->detector[d], peak) : 1;
+        l->base[d] = by_value(p, d) ? base_of(p->detector[d], peak, margin) : 1;
     }
 }
 
@@ -188,7 +201,7 @@ static void set_thresholds(const struct profile *p, enum phase phase, struct lim
         l->theta[c] = channel_sees(p, l, c) ? 1 : 0;
         if (c == CHANNEL_FREQUENCY && phase == PHASE_STARTUP && p->starts_done < STARTS_FOR_RATES)
             l->theta[c] = 0;
-        l->extend[c] = c == CHANNEL_NOVELTY ? .5 : 1 / MARGIN;
+        l->extend[c] = c == CHANNEL_NOVELTY ? .5 : 1 / margin_of(p, phase);
         double asked = p->options.alerts_per_day * p->options.share[c];
         if (c == CHANNEL_NOVELTY || phase == PHASE_STARTUP || p->observed_s < GPD_AFTER_S ||
             !l->theta[c] || l->tail[c].n < 10)
@@ -309,7 +322,7 @@ void profile_calibrate(struct profile *p, enum phase phase)
     if (!h.peak)
         return; /* the limits stay as they were */
     struct limits *l = &p->limits[phase];
-    set_bases(p, &h, l);
+    set_bases(p, phase, &h, l);
     for (int c = 0; c < CHANNELS; c++)
         set_tail(p, &h, c, l->base, &l->tail[c]);
     set_thresholds(p, phase, l);
