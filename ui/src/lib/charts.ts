@@ -30,7 +30,13 @@ interface Hit {
 export function lines(
     p: Palette,
     series: Line[],
-    more: { unit: string; threshold?: number | null; from?: number; until?: number; digits?: number },
+    more: {
+        unit: string;
+        threshold?: number | null;
+        from?: number;
+        until?: number;
+        digits?: number;
+    },
 ): Option {
     const number = (v: number | null | undefined) =>
         v === null || v === undefined

@@ -33,7 +33,9 @@ export class ApiError extends Error {
 
     /** The server is not there, or something before it answers in its place. */
     get unreachable(): boolean {
-        return this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504;
+        return (
+            this.status === 0 || this.status === 502 || this.status === 503 || this.status === 504
+        );
     }
 }
 
@@ -69,7 +71,12 @@ function failure(status: number, text: string): ApiError {
     return new ApiError(status, 'error', `The server answered with status ${status}.`);
 }
 
-async function call<T>(method: string, path: string, query: Query = {}, body?: unknown): Promise<T> {
+async function call<T>(
+    method: string,
+    path: string,
+    query: Query = {},
+    body?: unknown,
+): Promise<T> {
     const headers: Record<string, string> = { Accept: 'application/json' };
     if (method !== 'GET') headers['X-CSRF-Token'] = csrf;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
@@ -95,7 +102,8 @@ async function call<T>(method: string, path: string, query: Query = {}, body?: u
     }
     if (status < 200 || status >= 300) {
         const e = failure(status, text);
-        if (path !== '/login' && (status === 401 || e.code === 'password_change_required')) refused(e);
+        if (path !== '/login' && (status === 401 || e.code === 'password_change_required'))
+            refused(e);
         throw e;
     }
     try {
@@ -109,7 +117,8 @@ const id = encodeURIComponent;
 
 export const api = {
     session: () => call<Session>('GET', '/session'),
-    login: (name: string, password: string) => call<Session>('POST', '/login', {}, { name, password }),
+    login: (name: string, password: string) =>
+        call<Session>('POST', '/login', {}, { name, password }),
     logout: () => call<unknown>('POST', '/logout', {}, {}),
     password: (old: string, fresh: string) =>
         call<Partial<Session>>('POST', '/password', {}, { old, new: fresh }),

@@ -16,7 +16,11 @@ export function brief(n: Maybe): string {
     if (!known(n)) return NONE;
     if (Math.abs(n) < 100000) return whole.format(n);
     const [unit, word] =
-        Math.abs(n) >= 1e9 ? [1e9, 'billion'] : Math.abs(n) >= 1e6 ? [1e6, 'million'] : [1e3, 'thousand'];
+        Math.abs(n) >= 1e9
+            ? [1e9, 'billion']
+            : Math.abs(n) >= 1e6
+              ? [1e6, 'million']
+              : [1e3, 'thousand'];
     return `${(n / (unit as number)).toPrecision(3)} ${word}`;
 }
 
@@ -57,7 +61,9 @@ export function span(s: Maybe): string {
     const pair = (big: number, bigName: string, small: number, smallName: string) => {
         const a = Math.floor(s / big);
         const b = Math.round((s - a * big) / small);
-        return b > 0 && b < big / small ? `${a} ${bigName} ${b} ${smallName}` : `${b ? a + 1 : a} ${bigName}`;
+        return b > 0 && b < big / small
+            ? `${a} ${bigName} ${b} ${smallName}`
+            : `${b ? a + 1 : a} ${bigName}`;
     };
     if (s < 3600) return pair(60, 'min', 1, 's');
     if (s < 86400) return pair(3600, 'h', 60, 'min');

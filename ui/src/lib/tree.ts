@@ -17,7 +17,8 @@ export function strangeBranches<P extends Node & { strange?: boolean }>(processe
     const byId = new Map(processes.map((p) => [p.id, p]));
     const kept = new Set<P>();
     for (const strange of processes.filter((p) => p.strange))
-        for (let p: P | undefined = strange; p && !kept.has(p); p = byId.get(p.parent ?? '')) kept.add(p);
+        for (let p: P | undefined = strange; p && !kept.has(p); p = byId.get(p.parent ?? ''))
+            kept.add(p);
     return kept.size ? processes.filter((p) => kept.has(p)) : processes;
 }
 

@@ -26,7 +26,10 @@ export const DETECTORS: Record<string, string> = {
 
 export const NOVELTY_KINDS: Record<string, { name: string; meaning: string }> = {
     program: { name: 'New program', meaning: 'A program that this workload never ran.' },
-    edge: { name: 'New parentage', meaning: 'A program started by one that never started it before.' },
+    edge: {
+        name: 'New parentage',
+        meaning: 'A program started by one that never started it before.',
+    },
     pair: { name: 'New call', meaning: 'A system call that this program never made before.' },
     errno: { name: 'New error', meaning: 'An error that this program never got from this call.' },
     argument: {
@@ -39,7 +42,8 @@ export const NOVELTY_KINDS: Record<string, { name: string; meaning: string }> = 
 export const FLAGS: Record<string, string> = {
     memfd: 'Runs from memory only: there is no file of it on any disk.',
     deleted: 'Its file was deleted while it ran.',
-    'not from image': 'Its file was written after the container started; it is not part of the image.',
+    'not from image':
+        'Its file was written after the container started; it is not part of the image.',
     joined: 'Entered the container from outside.',
     session: 'A session opened from outside, as docker exec or kubectl exec do.',
 };
@@ -75,7 +79,10 @@ export const VERDICTS: { verdict: Verdict; name: string; meaning: string }[] = [
 ];
 
 export const PROFILE_STATES: Record<ProfileState, { name: string; meaning: string }> = {
-    learning: { name: 'Learning', meaning: 'Vigia still collects what is normal; it does not alert yet.' },
+    learning: {
+        name: 'Learning',
+        meaning: 'Vigia still collects what is normal; it does not alert yet.',
+    },
     ready: { name: 'Ready', meaning: 'Normal behaviour is known; deviations raise alerts.' },
     drifting: { name: 'Drifting', meaning: 'Behaviour moves away from what was learnt.' },
     retired: { name: 'Retired', meaning: 'No container of this workload has run for long.' },
