@@ -36,7 +36,7 @@ def read_alert(b, expected):
         b.has(text)
     problems = b.js("""const count = (css) => document.querySelectorAll(css).length;
         return [[count('.why li'), 'no reason'], [count('.tree li.strange'), 'no strange process'],
-                [count('.timeline li'), 'no event'],
+                [count('ol time'), 'no event'],
                 [count('.chips .strange') + count('section table tbody tr'), 'no evidence'],
                 [!document.body.innerText.includes('undefined') && !document.body.innerText.includes('NaN'),
                  'a value is missing']].filter(([ok]) => !ok).map(([, what]) => what)""")

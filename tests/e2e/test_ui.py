@@ -182,6 +182,9 @@ def alert(b, _server):
     b.js("document.querySelector('.chips [aria-pressed=true]').focus()")
     b.press("ArrowRight")
     b.has("replaces the process with another program", ".detail")
+    b.type("textarea[name=addnote]", "asked the shop's team")
+    b.click_text("form button", "Add note")
+    b.has("asked the shop's team", ".history")
 
 
 def suppress(b, _server):
@@ -213,7 +216,7 @@ def close(b, _server):
     b.has("OPS-77: node isolated", ".history")
     stored = b.js("return fetch('/api/v1/alerts/' + arguments[0]).then((r) => r.json())", f"{1:016x}")
     equal("stored state", (stored["state"], stored["verdict"]), ("closed", "incident"))
-    equal("stored history", [(h["who"], h["note"]) for h in stored["history"]], [("admin", "OPS-77: node isolated")])
+    equal("stored history", [(h["who"], h["note"]) for h in stored["history"]], [("admin", "asked the shop's team"), ("admin", "OPS-77: node isolated")])
     visit(b, "alerts")
     b.wait_js("it left the queue", "return document.querySelectorAll('section[aria-label=Queue] tbody tr').length === 2")
 
