@@ -43,7 +43,10 @@ static __always_inline u32 text_hash(const struct record_text *r)
 /* Zeroes what an earlier text left in the last word of this one. */
 static __always_inline void text_end(struct record_text *r, u32 length)
 {
-    u32 last = (length >> 3) & (TEXT_BYTES / 8 - 1), keep = length & 7;
+    u64 last = length >> 3;
+    u32 keep = length & 7;
+    barrier_value(last); /* or the compiler drops the mask that older verifiers want to see */
+    last &= TEXT_BYTES / 8 - 1;
     if (length < TEXT_BYTES)
         ((u64 *)r->bytes)[last] &= (1ull << keep * 8) - 1;
     r->length = length;

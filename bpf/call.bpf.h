@@ -123,11 +123,19 @@ static __noinline int agent_check(struct pt_regs *regs, struct task_struct *t)
     return 1;
 }
 
+static __always_inline u32 argument_kind(u32 sysno)
+{
+    u64 i = sysno;
+    barrier_value(i); /* 6.1 does not see that the upper half of a register is zero: so it is masked */
+    i &= 0xfff;
+    return i < ARGUMENT_CALLS ? argument_of[i & (ARGUMENT_CALLS - 1)] : 0;
+}
+
 /* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
 static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t, const struct pt_regs *regs,
                                        u32 sysno, u64 ret)
 {
-    u32 kind = argument_of[sysno & (ARGUMENT_CALLS - 1)], form = kind >> 8;
+    u32 kind = argument_kind(sysno), form = kind >> 8;
     if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
         struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
         return s ? s->exec : 0;
@@ -156,7 +164,7 @@ int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
     u64 class = ret_class_of(ret);
     u32 sysno = sysno_of(t, regs->orig_ax, &class), mode = r->wanted;
     u64 argument = 0, stamp = 0, latency = 0;
-    if (mode & MODE_ARGUMENTS && sysno < ARGUMENT_CALLS && argument_of[sysno])
+    if (mode & MODE_ARGUMENTS && argument_kind(sysno))
         argument = argument_of_call(r, t, regs, sysno, class);
     if (!(mode & ~(MODE_WANTED | MODE_ARGUMENTS)) && !fresh) {
         call_write(m, false, sysno, class, argument >> 32, (u32)argument, 0, 0);
