@@ -420,6 +420,13 @@ void capture_set_level(struct capture *c, enum capture_level level)
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
 
+void capture_resend_texts(struct capture *c)
+{
+    table_clear(&c->known.sent);
+    c->kernel->control->epoch++;
+    __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
+}
+
 void capture_get_stats(const struct capture *c, struct capture_stats *ret)
 {
     *ret = (struct capture_stats){

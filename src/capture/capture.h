@@ -42,6 +42,9 @@ void capture_wait(struct capture *c);
 /* Step of declared degradation: set by the agent under pressure (spool behind, memory). */
 void capture_set_level(struct capture *c, enum capture_level level);
 
+/* A segment of the spool is lost, and with it texts that are sent only once: they are sent again. */
+void capture_resend_texts(struct capture *c);
+
 struct capture_stats {
     uint64_t capture_id;
     uint32_t cpus;

@@ -20,6 +20,7 @@ struct agent {
     struct agent_stats stats;
     uint64_t spool_max_bytes;
     uint64_t failing_since_ns;
+    uint64_t blocks_lost; /* by the spool, when texts were last sent again */
 };
 
 /* NULL-ended, as the selector wants it; the strings stay the configuration's. */
@@ -52,6 +53,16 @@ static int selector_init(const struct config *config, struct container_selector 
     };
     return ret->names && ret->images && ret->namespaces && ret->labels && ret->exclude ? 0
                                                                                        : -ENOMEM;
+}
+
+/* A segment that the spool dropped took texts with it that are sent only once. */
+static void resend_texts(struct agent *a)
+{
+    struct spool_stats s;
+    spool_get_stats(a->spool, &s);
+    if (s.blocks_lost + s.blocks_corrupt != a->blocks_lost)
+        capture_resend_texts(a->capture);
+    a->blocks_lost = s.blocks_lost + s.blocks_corrupt;
 }
 
 /* Declared degradation (DESIGN, idea 5): what is not yet acknowledged fills the spool, or the disk
@@ -87,6 +98,7 @@ static void tick(struct agent *a)
 {
     uint64_t now_ns = clock_mono_ns();
     struct block *b = NULL;
+    uint64_t calls = 0;
     pthread_mutex_lock(&a->lock);
     int r = capture_tick(a->capture, now_ns, &b);
     pthread_mutex_unlock(&a->lock);
@@ -96,6 +108,8 @@ static void tick(struct agent *a)
     r = spool_append(a->spool, b);
     if (r == 0)
         capture_commit(a->capture, b);
+    for (uint32_t i = 0; i < b->n_ledger; i++)
+        calls += b->ledger[i].seen;
     block_free(b);
 
     pthread_mutex_lock(&a->lock);
@@ -107,8 +121,10 @@ static void tick(struct agent *a)
         a->failing_since_ns = 0;
     a->stats.error = r;
     a->stats.blocks += r == 0;
+    a->stats.calls += r == 0 ? calls : 0;
     a->stats.retries += r < 0;
     update_level(a, now_ns);
+    resend_texts(a);
     capture_get_stats(a->capture, &a->stats.capture);
     a->stats.containers = containers_count(a->containers);
     a->stats.containers_refused = (uint32_t)containers_refused(a->containers);

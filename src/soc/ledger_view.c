@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "soc/server.h"
 
@@ -7,7 +8,7 @@
  * nothing is derived from the others, so that "balanced" can be false. */
 
 struct sums {
-    json_int_t seen, stored, in_flight, lost;
+    json_int_t seen, stored, in_flight, lost, degraded;
     json_t *dropped; /* {reason: calls} */
 };
 
@@ -22,6 +23,11 @@ static void add_dropped(struct sums *sums, json_t *dropped)
     json_t *calls;
     json_object_foreach(dropped, reason, calls)
     {
+        /* Calls that were only binned are stored: counted apart, not as lost. */
+        if (strcmp(reason, drop_reason_name(DROP_DEGRADED)) == 0) {
+            sums->degraded += json_integer_value(calls);
+            continue;
+        }
         sums->lost += json_integer_value(calls);
         json_object_set_new(
             sums->dropped, reason,
@@ -32,8 +38,9 @@ static void add_dropped(struct sums *sums, json_t *dropped)
 static json_t *sums_json(const struct sums *s)
 {
     bool balanced = s->seen == s->stored + s->in_flight + s->lost;
-    return json_pack("{s:I, s:I, s:I, s:O, s:b}", "seen", s->seen, "stored", s->stored, "in_flight",
-                     s->in_flight, "dropped", s->dropped, "balanced", (int)balanced);
+    return json_pack("{s:I, s:I, s:I, s:O, s:b, s:I}", "seen", s->seen, "stored", s->stored, "in_flight",
+                     s->in_flight, "dropped", s->dropped, "balanced", (int)balanced,
+                     "degraded", s->degraded);
 }
 
 static int find_all(struct store *s, enum store_kind kind, json_t **ret)
@@ -106,7 +113,7 @@ static json_t *corrupt(const json_t *live)
 /* Sums every container's counts; list NULL: only the sums. */
 static int sum_up(struct store *s, struct sums *sums, json_t *list)
 {
-    CLEANUP(json_decrefp) json_t *rows = NULL, *containers = NULL;
+    CLEANUP(json_decrefp) json_t *rows = NULL, *containers = NULL, *live = NULL;
     json_t *row;
     size_t i;
     int r = find_all(s, STORE_LEDGER, &rows);
@@ -123,6 +130,11 @@ static int sum_up(struct store *s, struct sums *sums, json_t *list)
         if (list && add_row(containers, row, list) < 0)
             return -ENOMEM;
     }
+    /* What is between the rings and the store is known in sum only, from the pipeline. */
+    r = store_get(s, STORE_STATE, "live", &live, NULL, NULL);
+    json_int_t in_flight = r == 0 ? number(json_object_get(live, "spool"), "in_flight") : 0;
+    sums->seen += in_flight;
+    sums->in_flight += in_flight;
     return 0;
 }
 
