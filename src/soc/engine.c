@@ -47,17 +47,9 @@ int engine_new(const struct engine_options *options, struct engine **ret)
     return 0;
 }
 
-static void clear_outputs(struct engine *e)
-{
-    for (uint32_t i = 0; i < e->n_out_keeps; i++)
-        free(e->out_windows[i]);
-    e->n_out_alerts = e->n_out_scores = e->n_out_keeps = e->n_out_profiles = 0;
-    e->failed = false;
-}
-
 void engine_free(struct engine *e)
 {
-    clear_outputs(e);
+    outputs_clear(e);
     for (uint32_t i = 0; i < e->n_containers; i++)
         container_free(e->containers[i]);
     for (uint32_t i = 0; i < e->n_processes; i++)
@@ -104,57 +96,6 @@ static struct engine_capture *capture_get(struct engine *e, const struct block *
     memcpy(c->node, b->node, sizeof(c->node));
     c->node[sizeof(c->node) - 1] = 0;
     return c;
-}
-
-static void keep(struct engine *e, const struct window *w, enum keep_reason reason,
-                 const struct profile *p)
-{
-    uint32_t capacity = e->out_keeps_capacity;
-    if (!engine_room(e, (void **)&e->out_windows, e->n_out_keeps, &capacity, sizeof(void *)) ||
-        !engine_room(e, (void **)&e->out_keeps, e->n_out_keeps, &e->out_keeps_capacity,
-                     sizeof(*e->out_keeps)))
-        return;
-    struct window *copy = malloc(sizeof(*copy));
-    if (!copy) {
-        e->failed = true;
-        return;
-    }
-    *copy = *w;
-    e->out_windows[e->n_out_keeps] = copy;
-    e->out_keeps[e->n_out_keeps++] = (struct engine_keep){
-        .window = copy, .reason = reason, .workload = profile_workload(p),
-        .time = engine_wall(e, w->first_ns)};
-}
-
-/* An anomalous window and half of NEAR_WINDOWS of its process before it; as many after it follow. */
-static void keep_anomalous(struct engine *e, struct engine_container *c, struct engine_process *p,
-                           const struct window *w)
-{
-    for (uint32_t i = 0; c->near && i < NEAR_WINDOWS / 2; i++) {
-        struct window *x = &c->near[(c->near_next + i) % (NEAR_WINDOWS / 2)];
-        if (!x->n_calls || x->tgid != w->tgid || x->start_ns != w->start_ns)
-            continue;
-        keep(e, x, KEEP_NEAR, c->profile);
-        x->n_calls = 0;
-    }
-    keep(e, w, KEEP_ANOMALOUS, c->profile);
-    p->keep_after = NEAR_WINDOWS / 2;
-}
-
-static void keep_other(struct engine *e, struct engine_container *c, struct engine_process *p,
-                       const struct window *w)
-{
-    if (p->keep_after) {
-        p->keep_after--;
-        keep(e, w, KEEP_NEAR, c->profile);
-        return;
-    }
-    if (e->view.first)
-        keep(e, w, KEEP_NORMAL, c->profile);
-    if (!c->near)
-        c->near = calloc(NEAR_WINDOWS / 2, sizeof(*c->near));
-    if (c->near)
-        c->near[c->near_next++ % (NEAR_WINDOWS / 2)] = *w;
 }
 
 static bool suppressed(struct engine *e, const struct profile *p, uint64_t key)
@@ -287,6 +228,26 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
         profile_pend(c->profile, &at, s, e->view.hash);
 }
 
+/* Keeps what a container does until its workload is known. */
+static void wait_for_workload(struct engine *e, struct engine_container *c, const struct window *w,
+                              const struct process *x)
+{
+    if (c->n_waiting == WAITING_MAX ||
+        !engine_room(e, (void **)&c->waiting, c->n_waiting, &c->waiting_capacity,
+                     sizeof(*c->waiting))) {
+        e->counters.unknown_container++;
+        return;
+    }
+    struct waiting *item = &c->waiting[c->n_waiting++];
+    *item = (struct waiting){0};
+    if (w) {
+        item->window = *w;
+        return;
+    }
+    item->exec = *x;
+    item->exec.path = item->exec.arguments = NULL;
+}
+
 static void take_exec(struct engine *e, struct engine_container *c, struct engine_process *p,
                       const struct process *x)
 {
@@ -295,8 +256,12 @@ static void take_exec(struct engine *e, struct engine_container *c, struct engin
     free(p->arguments);
     p->arguments = strdup(x->arguments ? x->arguments : "");
     e->counters.execs++;
-    if (!c || !c->profile || x->event != PROCESS_EXEC)
+    if (!c || x->event != PROCESS_EXEC)
         return;
+    if (!c->profile) {
+        wait_for_workload(e, c, NULL, x);
+        return;
+    }
     struct sample s = {.kind = SAMPLE_EXEC, .exec = x};
     see(e, c, p, &s, x->time_ns);
 }
@@ -345,16 +310,8 @@ static void take_process(struct engine *e, const struct process *x)
         alert_add_process(e, a, p, false);
 }
 
-static void take_window(struct engine *e, const struct window *w)
+static void see_window(struct engine *e, struct engine_container *c, const struct window *w)
 {
-    e->counters.windows++;
-    e->counters.calls += w->n_calls;
-    struct engine_container *c = container_find(e, e->capture->capture, w->container);
-    if (!c || !c->profile || w->n_calls == 0 || w->n_calls > WINDOW_CALLS_MAX ||
-        w->n_context > WINDOW_CONTEXT_MAX) {
-        e->counters.unknown_container++;
-        return;
-    }
     uint64_t now_ns = engine_time(e, w->last_ns);
     struct engine_process *p = process_get(e, w->container, w->tgid, w->start_ns, now_ns);
     if (!p)
@@ -373,41 +330,44 @@ static void take_window(struct engine *e, const struct window *w)
     see(e, c, p, &s, w->last_ns);
 }
 
-static void put_score(struct engine *e, const struct engine_container *c, const struct peaks *peaks,
-                      int ch, double time)
+static void take_window(struct engine *e, const struct window *w)
 {
-    if (!engine_room(e, (void **)&e->out_scores, e->n_out_scores, &e->out_scores_capacity,
-                     sizeof(*e->out_scores)))
+    e->counters.windows++;
+    e->counters.calls += w->n_calls;
+    struct engine_container *c = container_find(e, e->capture->capture, w->container);
+    if (!c || w->n_calls == 0 || w->n_calls > WINDOW_CALLS_MAX ||
+        w->n_context > WINDOW_CONTEXT_MAX) {
+        e->counters.unknown_container++;
         return;
-    bool ready = profile_ready(c->profile, c->phase);
-    uint32_t detector = MIN(peaks->detector[ch], profile_detectors(c->profile) - 1u);
-    e->out_scores[e->n_out_scores++] = (struct engine_score){
-        .capture = c->capture, .container = c->info.number, .channel = (uint8_t)ch,
-        .phase = c->phase, .time = time, .value = (float)peaks->value[ch],
-        .threshold = ready ? 1 : 0, .version = profile_version(c->profile),
-        .detector = profile_detector(c->profile, detector)->name};
+    }
+    if (!c->profile) {
+        wait_for_workload(e, c, w, NULL);
+        return;
+    }
+    see_window(e, c, w);
 }
 
-static void tell_scores(struct engine *e, struct engine_container *c)
+/* The workload is known now: what it did is seen in its order. */
+static void take_waiting(struct engine *e, struct engine_container *c)
 {
-    double time = engine_wall(e, c->second * NS_PER_S);
-    uint64_t minute = c->second / 60;
-    bool over = false;
-    for (int ch = 0; ch < CHANNELS; ch++) {
-        over |= c->peaks.value[ch] >= 1;
-        if (c->peaks.value[ch] >= .5)
-            put_score(e, c, &c->peaks, ch, time);
-        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < .5 && profile_ready(c->profile, c->phase))
-            put_score(e, c, &c->minute, ch, engine_wall(e, c->minute_at * 60 * NS_PER_S));
+    uint32_t n = c->n_waiting;
+    c->n_waiting = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct waiting *item = &c->waiting[i];
+        if (item->window.n_calls) {
+            see_window(e, c, &item->window);
+            continue;
+        }
+        struct engine_process *p = process_get(e, c->info.number, item->exec.tgid,
+                                               item->exec.start_ns,
+                                               engine_time(e, item->exec.time_ns));
+        struct sample s = {.kind = SAMPLE_EXEC, .exec = &item->exec};
+        if (p)
+            see(e, c, p, &s, item->exec.time_ns);
     }
-    if (minute != c->minute_at)
-        c->minute = (struct peaks){0}, c->minute_at = minute;
-    for (int ch = 0; ch < CHANNELS; ch++) {
-        if (c->peaks.value[ch] > c->minute.value[ch])
-            c->minute.value[ch] = c->peaks.value[ch], c->minute.detector[ch] = c->peaks.detector[ch];
-    }
-    c->peaks = (struct peaks){0};
-    e->counters.anomalies += over;
+    free(c->waiting);
+    c->waiting = NULL;
+    c->waiting_capacity = 0;
 }
 
 static void end_startup(struct engine_container *c, uint64_t now_ns)
@@ -540,34 +500,9 @@ static void pass_time(struct engine *e, const struct block *b)
         profile_tick(e->profiles[i], e->now_ns);
 }
 
-static void collect(struct engine *e, struct engine_output *ret)
-{
-    for (uint32_t i = 0; i < e->n_alerts; i++) {
-        struct alert_state *a = e->alerts[i];
-        if (!a->change || !engine_room(e, (void **)&e->out_alerts, e->n_out_alerts,
-                                       &e->out_alerts_capacity, sizeof(*e->out_alerts)))
-            continue;
-        e->out_alerts[e->n_out_alerts++] = (struct engine_alert){a->change - 1, &a->alert};
-        a->change = 0;
-    }
-    for (uint32_t i = 0; i < e->n_profiles; i++) {
-        uint64_t changes = profile_changes(e->profiles[i]);
-        if (changes == e->profile_told[i] ||
-            !engine_room(e, (void **)&e->out_profiles, e->n_out_profiles,
-                         &e->out_profiles_capacity, sizeof(*e->out_profiles)))
-            continue;
-        e->profile_told[i] = changes;
-        e->out_profiles[e->n_out_profiles++] = e->profiles[i];
-    }
-    *ret = (struct engine_output){
-        .alerts = e->out_alerts, .scores = e->out_scores, .keeps = e->out_keeps,
-        .profiles = e->out_profiles, .n_alerts = e->n_out_alerts, .n_scores = e->n_out_scores,
-        .n_keeps = e->n_out_keeps, .n_profiles = e->n_out_profiles};
-}
-
 int engine_block(struct engine *e, const struct block *b, struct engine_output *ret)
 {
-    clear_outputs(e);
+    outputs_clear(e);
     e->block = b;
     e->capture = capture_get(e, b);
     e->capture->until_ns = engine_time(e, b->until_ns);
@@ -581,6 +516,11 @@ int engine_block(struct engine *e, const struct block *b, struct engine_output *
         if (texts_take(e, &b->texts[i]) < 0)
             e->failed = true;
     }
+    for (uint32_t i = 0; i < b->n_containers; i++) {
+        struct engine_container *c = container_find(e, b->capture, b->containers[i].number);
+        if (c && c->profile && c->n_waiting)
+            take_waiting(e, c);
+    }
     for (uint32_t i = 0; i < b->n_processes; i++)
         take_process(e, &b->processes[i]);
     for (uint32_t i = 0; i < b->n_windows; i++)
@@ -588,6 +528,6 @@ int engine_block(struct engine *e, const struct block *b, struct engine_output *
     for (uint32_t i = 0; i < b->n_bins; i++)
         take_bin(e, &b->bins[i]);
     pass_time(e, b);
-    collect(e, ret);
+    outputs_collect(e, ret);
     return e->failed ? -ENOMEM : 0;
 }

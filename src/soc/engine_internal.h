@@ -47,6 +47,13 @@ struct peaks {
     uint8_t detector[CHANNELS];
 };
 
+/* What a container does before anybody knows which workload it is. */
+#define WAITING_MAX 512
+struct waiting {
+    struct window window; /* n_calls 0: it is an exec */
+    struct process exec;  /* without strings */
+};
+
 struct engine_container {
     uint64_t key, capture;
     struct container info;
@@ -63,6 +70,8 @@ struct engine_container {
     uint64_t minute_at;
     uint64_t alert; /* open alert, 0 none */
     uint64_t gone_ns; /* engine time, 0 while it runs */
+    struct waiting *waiting; /* [n_waiting] in time order until the profile is known */
+    uint32_t n_waiting, waiting_capacity;
     struct window *near; /* [NEAR_WINDOWS / 2] ring of the last windows */
     uint32_t near_next;
 };
@@ -160,6 +169,15 @@ int texts_take(struct engine *e, const struct text *t);
 const struct engine_text *text_find(const struct engine *e, uint64_t id);
 /* Has the process counted this already? Remembers it from now on. */
 bool memory_seen(struct engine_process *p, uint64_t key, uint64_t now_ns);
+
+/* engine_output.c. The windows around an anomalous one are kept with it. */
+void outputs_clear(struct engine *e);
+void outputs_collect(struct engine *e, struct engine_output *ret);
+void keep_anomalous(struct engine *e, struct engine_container *c, struct engine_process *p,
+                    const struct window *w);
+void keep_other(struct engine *e, struct engine_container *c, struct engine_process *p,
+                const struct window *w);
+void tell_scores(struct engine *e, struct engine_container *c);
 
 /* alert_stage.c: one sample that the profile does not know, with what is left of its evidence. */
 struct finding {

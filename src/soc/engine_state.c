@@ -1,5 +1,5 @@
-/* The engine as bytes and back. Windows kept for "32 around" are left out: the store has those that
- * were near an anomaly. */
+/* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has those that
+ * were near an anomaly), and what a container did in the moment before its workload was known. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

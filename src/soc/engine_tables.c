@@ -45,6 +45,7 @@ void container_free(struct engine_container *c)
     index_done(&c->pairs);
     free(c->bin.counts);
     free(c->near);
+    free(c->waiting);
     free(c);
 }
 
@@ -100,11 +101,14 @@ static struct engine_container *container_add(struct engine *e, const struct con
     return c;
 }
 
-/* A container that was seen from its first call on begins with its start-up. */
-static void container_join(struct engine *e, struct engine_container *c, const char *workload)
+/* A container that was seen from its first call on begins with its start-up. moved: its workload turned
+ * out to be another one than what it was taken for. */
+static void container_join(struct engine *e, struct engine_container *c, const char *workload,
+                           bool moved)
 {
-    c->profile = profile_of_workload(e, workload);
-    if (!c->profile || c->info.attached || c->info.number == 0)
+    struct profile *p = profile_of_workload(e, workload);
+    c->profile = p ? p : c->profile;
+    if (!p || c->info.attached || c->info.number == 0 || (moved && c->phase == PHASE_STEADY))
         return;
     c->phase = PHASE_STARTUP;
     c->start_ns = c->pair_ns = engine_time(e, c->info.born_ns ? c->info.born_ns
@@ -127,8 +131,9 @@ int containers_take(struct engine *e, const struct container *info)
     if (!c)
         return e->failed ? -ENOMEM : 0;
     const char *workload = workload_of(e, &c->info);
-    if (!c->profile && workload)
-        container_join(e, c, workload);
+    bool moved = workload && c->profile && strcmp(workload, profile_workload(c->profile)) != 0;
+    if (workload && (!c->profile || moved))
+        container_join(e, c, workload, moved);
     return 0;
 }
 
