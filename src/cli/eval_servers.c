@@ -1,7 +1,7 @@
-/* vigia eval servers DIR: recordings of real servers through the same windows, profiles, calibration
- * and alert stage as live data. Learns for so long, then every alert outside of the attacks is a false
- * one, and an attack is found when an alert shows, while it runs, something that would open an alert
- * by itself. */
+/* vigia eval servers DIR: recordings of real servers through the same windows, profiles,
+ * calibration and alert stage as live data. Learns for so long, then every alert outside of the
+ * attacks is a false one, and an attack is found when an alert shows, while it runs, something that
+ * would open an alert by itself. */
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -33,7 +33,8 @@ struct options {
 
 struct row {
     const char *workload;
-    double ready_s, hours; /* ready: second of the recording, negative never; hours of normal time */
+    double ready_s,
+        hours; /* ready: second of the recording, negative never; hours of normal time */
     uint32_t false_alerts, false_startup, held;
     uint32_t attacks, found;
     bool hit[ATTACKS_MAX];
@@ -79,11 +80,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
-    argp_options, parse, "DIR",
-    "Measure false alerts and attacks found on recordings of real servers: DIR has one directory per "
+    argp_options,
+    parse,
+    "DIR",
+    "Measure false alerts and attacks found on recordings of real servers: DIR has one directory "
+    "per "
     "workload with time_ns.i64, pid.u32, tid.u32, nr.u16, ret.u8, prog.u8, programs.txt, "
     "attacks.csv and events.csv. Each goes through the engine as live data does.",
-    children, NULL, NULL};
+    children,
+    NULL,
+    NULL};
 
 /* The attack that runs at this second of the recording; the number of attacks if none does. */
 static uint32_t attack_at(const struct servers_mark *attacks, uint32_t n, double s)

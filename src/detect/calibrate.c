@@ -11,11 +11,11 @@
 #include "detect/profile_internal.h"
 #include "features/arguments.h"
 
-#define MARGIN 1.25      /* provisional thresholds above the highest held-out peak */
+#define MARGIN 1.25        /* provisional thresholds above the highest held-out peak */
 #define MARGIN_AFTER_S 900 /* of held-out time; it grows by a quarter each time that is halved */
-#define MISS (1. / 16)   /* one miss, in the shortest window that is not made longer */
-#define CEILING .95      /* a peak above this share of the largest score: the detector is blind */
-#define MINUTES_MAX 20160 /* two weeks of minutes with a peak each */
+#define MISS (1. / 16)     /* one miss, in the shortest window that is not made longer */
+#define CEILING .95        /* a peak above this share of the largest score: the detector is blind */
+#define MINUTES_MAX 20160  /* two weeks of minutes with a peak each */
 #define STARTS_FOR_RATES 8 /* fewer starts than this tell nothing about how their rates vary */
 #define GPD_AFTER_S PROFILE_DAY_S
 
@@ -128,8 +128,8 @@ static void score_fold(const struct profile *p, enum phase phase, uint16_t fold,
     }
 }
 
-/* The less was held out, the further above its peak lies what normal time will still show. Starts are
- * few: each further one tells less that is new. */
+/* The less was held out, the further above its peak lies what normal time will still show. Starts
+ * are few: each further one tells less that is new. */
 static double margin_of(const struct profile *p, enum phase phase)
 {
     if (phase == PHASE_STARTUP)
@@ -284,8 +284,8 @@ static uint32_t clean_kinds(struct profile *p, enum phase phase)
     for (uint32_t i = 0; i < p->contents.n && !k.failed; i++) {
         const struct content *c = &p->contents.items[i];
         /* What steady running knows is not new in a start. */
-        uint16_t mask = phase == PHASE_STARTUP && c->mask[PHASE_STEADY] ? UINT16_MAX
-                                                                        : c->mask[phase];
+        uint16_t mask =
+            phase == PHASE_STARTUP && c->mask[PHASE_STEADY] ? UINT16_MAX : c->mask[phase];
         if (c->delta || !mask)
             continue;
         struct sample s = content_sample(c, &room);

@@ -131,8 +131,8 @@ int contents_add(struct contents *c, uint64_t hash, const struct sample *s, stru
 struct sample content_sample(const struct content *c, struct content_room *room)
 {
     if (c->kind == SAMPLE_EXEC) {
-        room->exec = (struct process){.program = c->program, .parent_program = c->parent,
-                                      .event = PROCESS_EXEC};
+        room->exec = (struct process){
+            .program = c->program, .parent_program = c->parent, .event = PROCESS_EXEC};
         return (struct sample){.kind = SAMPLE_EXEC, .exec = &room->exec};
     }
     struct window *w = &room->window;

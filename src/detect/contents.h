@@ -2,8 +2,8 @@
  * argument classes, without times and ids) and execs, each once, with the time blocks and starts in
  * which it was seen. From it models are trained for k-fold calibration.
  *
- * Calls that are noise do not tell contents apart by their order, only by being there: futexes of an
- * event loop would make every window a content of its own. */
+ * Calls that are noise do not tell contents apart by their order, only by being there: futexes of
+ * an event loop would make every window a content of its own. */
 #pragma once
 
 #include <stdint.h>
@@ -17,13 +17,13 @@
 
 struct content {
     uint64_t hash;
-    uint64_t program, parent; /* parent: execs */
-    uint16_t mask[CONTENT_PHASES];  /* time blocks, or starts modulo 16, in which it was learnt */
-    uint32_t count[CONTENT_PHASES]; /* how often it was seen */
+    uint64_t program, parent;        /* parent: execs */
+    uint16_t mask[CONTENT_PHASES];   /* time blocks, or starts modulo 16, in which it was learnt */
+    uint32_t count[CONTENT_PHASES];  /* how often it was seen */
     uint32_t learnt[CONTENT_PHASES]; /* of these, how often the model has learnt it */
     uint32_t first_s[CONTENT_PHASES], last_s; /* seconds since the profile began */
-    uint32_t delta; /* 0: in the model; else waiting in this delta */
-    uint8_t kind;   /* SAMPLE_WINDOW or SAMPLE_EXEC */
+    uint32_t delta;                           /* 0: in the model; else waiting in this delta */
+    uint8_t kind;                             /* SAMPLE_WINDOW or SAMPLE_EXEC */
     uint8_t flags, n_context, n_calls, n_classes;
     uint8_t *packed; /* u16 context[], u16 sysno[], u16 ret[], then (u8 call, u64 class)[] */
 };

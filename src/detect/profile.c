@@ -196,8 +196,9 @@ bool profile_provisional(const struct profile *p, enum phase phase)
 
 static const char *kind_noun(uint8_t kind)
 {
-    return kind == EVIDENCE_PROGRAM ? "program" : kind == EVIDENCE_EDGE ? "program start"
-                                                                        : "kind of call";
+    return kind == EVIDENCE_PROGRAM ? "program"
+           : kind == EVIDENCE_EDGE  ? "program start"
+                                    : "kind of call";
 }
 
 /* "40 s" or "9 min" */
@@ -281,9 +282,13 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .version = p->version,
         .provisional = profile_provisional(p, PHASE_STEADY),
         .asked_per_day = p->options.alerts_per_day,
-        .calls = p->calls, .windows = p->windows, .programs = p->programs,
-        .pairs = p->pairs, .ngrams = p->ngrams,
-        .active_s = p->active_s, .learnt_s = p->observed_s,
+        .calls = p->calls,
+        .windows = p->windows,
+        .programs = p->programs,
+        .pairs = p->pairs,
+        .ngrams = p->ngrams,
+        .active_s = p->active_s,
+        .learnt_s = p->observed_s,
         .alerts = p->alerts,
         .per_day_upper95 = -1,
         .updated = p->now_ns / 1e9,

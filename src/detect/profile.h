@@ -17,18 +17,18 @@ enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_
 
 /* Defaults are those of ALERTS.md. The demo shortens the first four in its configuration. */
 struct profile_options {
-    double ready_active_s;      /* 900: active seconds before steady is ready */
-    double ready_quiet_s;       /* 600 of them without a new program, edge or pair */
-    double ready_after_s;       /* 0: off; else steady is ready after so long, whatever was seen */
-    uint32_t ready_starts;      /* 2 starts before start-up is learnt */
-    double startup_max_s;       /* 60 */
-    double startup_quiet_s;     /* 10: the phase ends after so long without a new pair */
-    uint32_t active_calls;      /* 10 calls that are not waits make a second active */
-    double alerts_per_day;      /* asked false alerts per workload and day; default 1 */
-    double share[CHANNELS];     /* .5 .3 .2 */
+    double ready_active_s;  /* 900: active seconds before steady is ready */
+    double ready_quiet_s;   /* 600 of them without a new program, edge or pair */
+    double ready_after_s;   /* 0: off; else steady is ready after so long, whatever was seen */
+    uint32_t ready_starts;  /* 2 starts before start-up is learnt */
+    double startup_max_s;   /* 60 */
+    double startup_quiet_s; /* 10: the phase ends after so long without a new pair */
+    uint32_t active_calls;  /* 10 calls that are not waits make a second active */
+    double alerts_per_day;  /* asked false alerts per workload and day; default 1 */
+    double share[CHANNELS]; /* .5 .3 .2 */
     const char *const *detectors; /* names, NULL-ended; default stide ngram novelty mahalanobis */
-    uint32_t sample_max;        /* 50000 window contents kept for k-fold */
-    uint32_t novelty_min_calls; /* 500: pairs of programs with fewer learnt calls do not count */
+    uint32_t sample_max;          /* 50000 window contents kept for k-fold */
+    uint32_t novelty_min_calls;   /* 500: pairs of programs with fewer learnt calls do not count */
 };
 void profile_options_default(struct profile_options *ret);
 
@@ -49,8 +49,8 @@ struct profile_place {
     uint32_t start; /* start-up: number of the start, from profile_start() */
 };
 
-/* What the profile makes of a sample. Scores are of detectors that look at its kind; start-up counts
- * only what steady running does not know either. */
+/* What the profile makes of a sample. Scores are of detectors that look at its kind; start-up
+ * counts only what steady running does not know either. */
 struct profile_view {
     bool known;    /* the same content was learnt: no scores */
     bool learning; /* it has been learnt now */
@@ -89,11 +89,13 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
 uint32_t profile_detectors(const struct profile *p);
 const struct detector *profile_detector(const struct profile *p, uint32_t d);
 bool profile_ready(const struct profile *p, enum phase phase);
-/* Raw value of a detector on its channel's scale: 1 is the threshold; 0 while its channel is off. */
+/* Raw value of a detector on its channel's scale: 1 is the threshold; 0 while its channel is off.
+ */
 double profile_value(const struct profile *p, enum phase phase, uint32_t d, double raw);
 /* Value from which an alert is extended: the threshold of ten times the asked rate. */
 double profile_extend(const struct profile *p, enum phase phase, enum channel c);
-/* A kind of first sights beside enum evidence_kind: bold argument classes (features/arguments.h). */
+/* A kind of first sights beside enum evidence_kind: bold argument classes (features/arguments.h).
+ */
 #define KIND_BOLD EVIDENCE_KINDS
 #define NOVELTY_KINDS (EVIDENCE_KINDS + 1)
 /* May first sights of this kind open an alert alone? */
@@ -112,10 +114,10 @@ uint64_t profile_changes(const struct profile *p);
 /* How far a phase is, for people. */
 struct profile_phase_status {
     enum profile_state state;
-    double progress; /* 0..1 */
-    char reason[160]; /* "9 of 15 active minutes; last new program 3 min ago" */
-    double eta_s;    /* at the present rate; negative: not known */
-    uint32_t starts; /* start-up: starts learnt */
+    double progress;            /* 0..1 */
+    char reason[160];           /* "9 of 15 active minutes; last new program 3 min ago" */
+    double eta_s;               /* at the present rate; negative: not known */
+    uint32_t starts;            /* start-up: starts learnt */
     double threshold[CHANNELS]; /* of the strongest detector in its unit; 0: channel off */
     const char *off[CHANNELS];  /* why the channel is off, or NULL */
 };
@@ -129,11 +131,11 @@ struct profile_status {
     bool provisional;
     double asked_per_day;
     uint64_t calls, windows, programs, pairs, ngrams; /* learnt */
-    double active_s, learnt_s; /* active seconds; wall seconds of learning */
-    uint64_t alerts;           /* groups raised since ready */
-    double alerts_since;       /* wall s; 0 not ready */
-    double per_day_upper95;    /* chi2(.95; 2k+2) / 2T; negative: no time yet */
-    double updated;            /* wall s */
+    double active_s, learnt_s;                        /* active seconds; wall seconds of learning */
+    uint64_t alerts;                                  /* groups raised since ready */
+    double alerts_since;                              /* wall s; 0 not ready */
+    double per_day_upper95; /* chi2(.95; 2k+2) / 2T; negative: no time yet */
+    double updated;         /* wall s */
 };
 void profile_status(const struct profile *p, struct profile_status *ret);
 const char *profile_workload(const struct profile *p);

@@ -8,7 +8,7 @@
 #define PROFILE_BLOCKS_FIRST 5 /* time blocks in the shortest learning */
 #define PROFILE_FOLDS 3
 #define PROFILE_DELTAS_MAX 4096
-#define PROFILE_BINS_MAX 4096 /* bins kept per phase */
+#define PROFILE_BINS_MAX 4096  /* bins kept per phase */
 #define PROFILE_BINS_STRIDE 16 /* of the seconds after learning one in so many is learnt */
 #define PROFILE_HOUR_S 3600
 #define PROFILE_DAY_S 86400
@@ -17,9 +17,9 @@
 struct limits {
     bool ready;
     double base[PROFILE_DETECTORS_MAX]; /* raw value that stands for 1; INFINITY: detector off */
-    double theta[CHANNELS];  /* threshold in units of base; 0: channel off */
-    double extend[CHANNELS]; /* in units of theta */
-    uint32_t clean;          /* bit per enum evidence_kind: opens alone */
+    double theta[CHANNELS];             /* threshold in units of base; 0: channel off */
+    double extend[CHANNELS];            /* in units of theta */
+    uint32_t clean;                     /* bit per enum evidence_kind: opens alone */
     struct tail tail[CHANNELS];
 };
 

@@ -198,8 +198,8 @@ static struct delta *find_delta(struct profile *p, uint64_t container, uint64_t 
     if (p->n_deltas == PROFILE_DELTAS_MAX)
         return NULL;
     struct delta *d = &p->deltas[p->n_deltas++];
-    *d = (struct delta){.id = p->delta_next++, .container = container, .alert = alert,
-                        .from_s = hour_s};
+    *d = (struct delta){
+        .id = p->delta_next++, .container = container, .alert = alert, .from_s = hour_s};
     for (size_t i = 0; i < ARRAY_SIZE(p->near) && !alert; i++) {
         if (p->near[i].container == container && p->near[i].alert &&
             p->near[i].now_ns + PROFILE_HOUR_S * NS_PER_S > p->now_ns)
@@ -260,8 +260,10 @@ static void keep_bin(struct profile *p, const struct profile_place *at, const st
         return;
     if (b->n == PROFILE_BINS_MAX)
         thin_bins(b);
-    struct bin_item item = {.second_s = profile_s(p, at->now_ns), .delta = delta,
-                            .n_counts = bin->n_counts, .block = (uint16_t)block_of(p, at)};
+    struct bin_item item = {.second_s = profile_s(p, at->now_ns),
+                            .delta = delta,
+                            .n_counts = bin->n_counts,
+                            .block = (uint16_t)block_of(p, at)};
     item.counts = malloc((bin->n_counts + 1) * sizeof(*item.counts));
     if (!item.counts)
         return;
@@ -292,8 +294,8 @@ static void count_second(struct profile *p, const struct profile_place *at, uint
         p->active_s++;
     }
     const struct profile_options *o = &p->options;
-    bool learnt = p->active_s >= o->ready_active_s &&
-                  p->active_s - p->last_new_active_s >= o->ready_quiet_s;
+    bool learnt =
+        p->active_s >= o->ready_active_s && p->active_s - p->last_new_active_s >= o->ready_quiet_s;
     bool forced = o->ready_after_s > 0 && profile_s(p, at->now_ns) >= o->ready_after_s;
     if (!p->limits[PHASE_STEADY].ready && (learnt || forced))
         become_ready(p, at->now_ns);
@@ -416,9 +418,9 @@ static void judge_state(struct profile *p, uint64_t now_ns)
     uint32_t recent = 0;
     for (uint32_t i = 0; i < MIN(p->alerts, ARRAY_SIZE(p->raised_ns)); i++)
         recent += p->raised_ns[i] + PROFILE_DAY_S * NS_PER_S > now_ns;
-    uint8_t state = !p->limits[PHASE_STEADY].ready ? PROFILE_LEARNING
+    uint8_t state = !p->limits[PHASE_STEADY].ready                     ? PROFILE_LEARNING
                     : recent > MAX(5.0, 5 * p->options.alerts_per_day) ? PROFILE_DRIFTING
-                                                                        : PROFILE_READY;
+                                                                       : PROFILE_READY;
     p->changes += state != p->state;
     p->state = state;
 }

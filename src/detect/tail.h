@@ -6,12 +6,12 @@
 
 #define TAIL_PEAKS_MAX 512
 
-/* Peaks of episodes of held-out normal time. Above the 3/4 quantile u a generalised Pareto tail fitted
- * by probability-weighted moments (Hosking and Wallis 1987); exponential (xi = 0) below 50 excesses
- * or where the fit is unstable (|xi| > .5). */
+/* Peaks of episodes of held-out normal time. Above the 3/4 quantile u a generalised Pareto tail
+ * fitted by probability-weighted moments (Hosking and Wallis 1987); exponential (xi = 0) below 50
+ * excesses or where the fit is unstable (|xi| > .5). */
 struct tail {
-    double days;   /* held-out time */
-    uint32_t n;    /* peaks kept, highest first */
+    double days; /* held-out time */
+    uint32_t n;  /* peaks kept, highest first */
     double peak[TAIL_PEAKS_MAX];
     uint32_t n_excess; /* 0: not fitted */
     double u, xi, beta;

@@ -10,7 +10,7 @@
 #include "detect/profile.h"
 #include "event/container.h"
 
-#define ALERT_ID_MAX 20       /* 16 hex digits and NUL */
+#define ALERT_ID_MAX 20 /* 16 hex digits and NUL */
 #define ALERT_PROCESSES_MAX 64
 #define ALERT_SEQUENCES_MAX 16
 #define ALERT_NOVELTIES_MAX 64
@@ -43,8 +43,8 @@ struct alert_sequence {
     uint64_t start_ns; /* the process */
     uint32_t tgid, tid;
     char *program;
-    const char *detector; /* name, static */
-    double value;         /* its score, in the detector's unit */
+    const char *detector;     /* name, static */
+    double value;             /* its score, in the detector's unit */
     struct alert_call *calls; /* [n_calls] context first */
     uint32_t n_calls;
     struct alert_expected expected[EXPECTED_MAX]; /* at the first strange call */
@@ -58,7 +58,7 @@ struct alert_novelty {
     uint64_t start_ns;
     uint32_t tgid;
     char *program;
-    char *text;   /* what is new: "/usr/bin/id", "dash -> id", "ptrace", "openat EACCES", ... */
+    char *text; /* what is new: "/usr/bin/id", "dash -> id", "ptrace", "openat EACCES", ... */
     char *sentence;
     uint32_t count;
     uint64_t key;
@@ -75,7 +75,7 @@ struct alert {
     char id[ALERT_ID_MAX];
     double score; /* 50..99 */
     bool provisional, held, open;
-    uint8_t phase; /* enum phase */
+    uint8_t phase;    /* enum phase */
     double last_over; /* when it last showed something that would open an alert by itself */
     double first, last, raised; /* raised: wall time of the cut that showed it */
     double latency_s;           /* raised - time of the first strange call's run */
@@ -90,7 +90,7 @@ struct alert {
     } detectors[ALERT_DETECTORS_MAX];
     uint32_t n_detectors;
 
-    struct alert_process *processes; /* [n_processes] parents before children */
+    struct alert_process *processes;  /* [n_processes] parents before children */
     struct alert_sequence *sequences; /* [n_sequences] in time order */
     struct alert_novelty *novelties;  /* [n_novelties] in time order */
     uint32_t n_processes, n_sequences, n_novelties;
@@ -98,8 +98,8 @@ struct alert {
     uint32_t n_keys;
     char group[ALERT_ID_MAX];  /* "" or the id of the alert it was grouped under */
     char linked[ALERT_ID_MAX]; /* "" or the alert that this one continues after an hour */
-    uint32_t replicas; /* containers it was seen in */
-    uint32_t repeats;  /* times the same evidence came back */
+    uint32_t replicas;         /* containers it was seen in */
+    uint32_t repeats;          /* times the same evidence came back */
     uint32_t profile_version;
     double learnt_s; /* seconds of learning behind the profile when it opened */
     uint64_t calls;  /* calls of the strange windows */

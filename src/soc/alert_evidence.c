@@ -1,5 +1,5 @@
-/* Fills an alert with what a person needs: processes, strange sequences, first sights. Everything is
- * capped; what is weakest gives way. */
+/* Fills an alert with what a person needs: processes, strange sequences, first sights. Everything
+ * is capped; what is weakest gives way. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,8 +65,8 @@ static struct alert_process *place_process(struct engine *e, struct alert *a,
     if (!a->processes || a->n_processes == ALERT_PROCESSES_MAX)
         return NULL;
     struct alert_process *x = &a->processes[a->n_processes];
-    *x = (struct alert_process){.start_ns = p->start_ns, .tgid = p->tgid,
-                                .first = wall_of(e, p->first_ns)};
+    *x = (struct alert_process){
+        .start_ns = p->start_ns, .tgid = p->tgid, .first = wall_of(e, p->first_ns)};
     if (parent && parent->container == p->container)
         x->parent_tgid = p->parent_tgid, x->parent_start_ns = p->parent_start_ns;
     x->program = strdup("");
@@ -144,8 +144,8 @@ static void mark_calls(const struct engine *e, const struct finding *f, struct a
             best_all = item->strangeness;
             x->n_expected = item->n_expected;
             for (unsigned k = 0; k < item->n_expected; k++)
-                x->expected[k] = (struct alert_expected){item->expected[k].sysno,
-                                                         item->expected[k].share};
+                x->expected[k] =
+                    (struct alert_expected){item->expected[k].sysno, item->expected[k].share};
         }
     }
 }
@@ -157,10 +157,14 @@ static bool fill_sequence(const struct engine *e, const struct finding *f, struc
                        ? f->detector[CHANNEL_SEQUENCE]
                        : f->detector[CHANNEL_NOVELTY];
     *x = (struct alert_sequence){
-        .time = engine_wall(e, w->first_ns), .start_ns = w->start_ns, .tgid = w->tgid,
-        .tid = w->tid, .value = MAX(f->value[CHANNEL_SEQUENCE], f->value[CHANNEL_NOVELTY]),
+        .time = engine_wall(e, w->first_ns),
+        .start_ns = w->start_ns,
+        .tgid = w->tgid,
+        .tid = w->tid,
+        .value = MAX(f->value[CHANNEL_SEQUENCE], f->value[CHANNEL_NOVELTY]),
         .detector = profile_detector(f->container->profile, best)->name,
-        .capture = w->id.capture, .position = w->id.position,
+        .capture = w->id.capture,
+        .position = w->id.position,
         .program = strdup(program_text(e, w->program)),
         .calls = calloc((size_t)w->n_context + w->n_calls, sizeof(*x->calls)),
     };
@@ -172,8 +176,8 @@ static bool fill_sequence(const struct engine *e, const struct finding *f, struc
     for (unsigned i = 0; i < w->n_context; i++)
         x->calls[x->n_calls++] = (struct alert_call){.sysno = w->context[i], .context = true};
     for (unsigned i = 0; i < w->n_calls; i++)
-        x->calls[x->n_calls++] = (struct alert_call){.sysno = w->sysno[i], .ret = w->ret[i],
-                                                     .argument = argument_text(e, w, i)};
+        x->calls[x->n_calls++] = (struct alert_call){
+            .sysno = w->sysno[i], .ret = w->ret[i], .argument = argument_text(e, w, i)};
     mark_calls(e, f, x);
     return true;
 }
@@ -207,7 +211,8 @@ static void add_sequence(const struct engine *e, struct alert *a, const struct f
     a->n_sequences++;
 }
 
-static struct explain_context explain_context_of(const struct engine *e, const struct alert_state *a,
+static struct explain_context explain_context_of(const struct engine *e,
+                                                 const struct alert_state *a,
                                                  const struct finding *f, const struct evidence *x)
 {
     struct explain_context c = {.program = program_text(e, x->program),
@@ -246,8 +251,11 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
     if (!alert->novelties || alert->n_novelties == ALERT_NOVELTIES_MAX)
         return;
     struct explain_context context = explain_context_of(e, a, f, x);
-    struct alert_novelty n = {.kind = x->kind, .time = engine_wall(e, f->mono_ns), .count = 1,
-                              .key = x->key, .strangeness = x->strangeness};
+    struct alert_novelty n = {.kind = x->kind,
+                              .time = engine_wall(e, f->mono_ns),
+                              .count = 1,
+                              .key = x->key,
+                              .strangeness = x->strangeness};
     if (f->process)
         n.tgid = f->process->tgid, n.start_ns = f->process->start_ns;
     n.program = strdup(context.program);

@@ -1,5 +1,5 @@
-/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it closes,
- * and what counts as the same again. */
+/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it
+ * closes, and what counts as the same again. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,8 +88,8 @@ static void count_container(struct alert_state *a, uint64_t key)
     a->alert.replicas++;
 }
 
-/* The alert that this one is a repetition of: a replica within the hour, or the same container before
- * somebody judged it. */
+/* The alert that this one is a repetition of: a replica within the hour, or the same container
+ * before somebody judged it. */
 static struct alert_state *find_same(const struct engine *e, const struct finding *f,
                                      const uint64_t *opening, bool held)
 {
@@ -173,8 +173,8 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
 }
 
 /* 50 + 10 log10(share asked / lambda) of the best channel, + 10 for each further one. Provisional
- * profiles have no lambda worth the name: 50 + corroboration: further channels, and up to 20 for how
- * many kinds of things were new. */
+ * profiles have no lambda worth the name: 50 + corroboration: further channels, and up to 20 for
+ * how many kinds of things were new. */
 static void set_score(struct alert_state *a)
 {
     const struct profile *p = a->profile;
@@ -267,11 +267,13 @@ static void take(struct engine *e, struct alert_state *a, const struct finding *
         f->process->alert = a->hash;
     alert_add_evidence(e, a, f, strong || inside);
     if (f->process && (f->window || f->exec) && !e->view.learning) {
-        struct profile_place at = {.now_ns = f->now_ns, .container = c->key, .phase = c->phase,
-                                   .start = c->start};
+        struct profile_place at = {
+            .now_ns = f->now_ns, .container = c->key, .phase = c->phase, .start = c->start};
         uint64_t class[WINDOW_CALLS_MAX] = {0};
-        struct sample s = {.kind = f->window ? SAMPLE_WINDOW : SAMPLE_EXEC, .window = f->window,
-                           .argument_class = class, .exec = f->exec};
+        struct sample s = {.kind = f->window ? SAMPLE_WINDOW : SAMPLE_EXEC,
+                           .window = f->window,
+                           .argument_class = class,
+                           .exec = f->exec};
         for (unsigned i = 0; f->window && i < f->window->n_calls; i++) {
             const struct engine_text *t =
                 f->window->flag[i] & CALL_NO_TEXT ? NULL : text_find(e, f->window->argument[i]);

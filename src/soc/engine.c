@@ -111,8 +111,8 @@ static bool suppressed(struct engine *e, const struct profile *p, uint64_t key)
     return false;
 }
 
-/* Leaves the evidence that is neither suppressed nor remembered by the process, and the value of the
- * rest. */
+/* Leaves the evidence that is neither suppressed nor remembered by the process, and the value of
+ * the rest. */
 static void filter(struct engine *e, const struct profile *p, struct engine_process *process,
                    struct score *s, uint32_t d, uint64_t now_ns)
 {
@@ -130,8 +130,8 @@ static void filter(struct engine *e, const struct profile *p, struct engine_proc
     s->value = n ? sum / MAX(s->per, 1.0) : 0;
 }
 
-/* Does a first sight count? Programs that were hardly learnt have too much that is new; whether there
- * is a futex or a sched_yield is up to the scheduler. */
+/* Does a first sight count? Programs that were hardly learnt have too much that is new; whether
+ * there is a futex or a sched_yield is up to the scheduler. */
 static int counted_kind(const struct engine *e, const struct profile *p, const struct evidence *x)
 {
     if (x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE)
@@ -177,8 +177,9 @@ static void judge(struct engine *e, struct finding *f)
         enum channel channel = profile_detector(c->profile, d)->channel;
         filter(e, c->profile, f->process, s, d, f->now_ns);
         f->raw[d] = s->value;
-        double value = channel == CHANNEL_NOVELTY ? novelty_value(e, f, s)
-                                                  : profile_value(c->profile, c->phase, d, s->value);
+        double value = channel == CHANNEL_NOVELTY
+                           ? novelty_value(e, f, s)
+                           : profile_value(c->profile, c->phase, d, s->value);
         f->share[d] = value;
         if (value > f->value[channel])
             f->value[channel] = value, f->detector[channel] = (uint8_t)d;
@@ -189,9 +190,9 @@ static void judge(struct engine *e, struct finding *f)
     }
 }
 
-/* The runtime's own process before its first exec in the container: what it starts is judged and learnt;
- * its calls are the runtime's, not the workload's, and which of them are seen is chance. The windows
- * come after the execs of their block: so the program tells. */
+/* The runtime's own process before its first exec in the container: what it starts is judged and
+ * learnt; its calls are the runtime's, not the workload's, and which of them are seen is chance.
+ * The windows come after the execs of their block: so the program tells. */
 static bool is_joined(const struct engine_process *p, uint64_t program)
 {
     return p->joined_program && p->joined_program == program;
@@ -200,8 +201,10 @@ static bool is_joined(const struct engine_process *p, uint64_t program)
 static struct profile_place place_of(const struct engine *e, const struct engine_container *c,
                                      uint64_t mono_ns)
 {
-    return (struct profile_place){.now_ns = engine_time(e, mono_ns), .container = c->key,
-                                  .phase = c->phase, .start = c->start};
+    return (struct profile_place){.now_ns = engine_time(e, mono_ns),
+                                  .container = c->key,
+                                  .phase = c->phase,
+                                  .start = c->start};
 }
 
 /* A window or exec through profile and alert stage. */
@@ -215,8 +218,12 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
                   (profile_ready(c->profile, c->phase) || c->phase == PHASE_STARTUP);
     bool part = false;
     if (judged) {
-        struct finding f = {.container = c, .process = p, .window = w, .exec = s->exec,
-                            .now_ns = at.now_ns, .mono_ns = mono_ns};
+        struct finding f = {.container = c,
+                            .process = p,
+                            .window = w,
+                            .exec = s->exec,
+                            .now_ns = at.now_ns,
+                            .mono_ns = mono_ns};
         judge(e, &f);
         part = alert_stage(e, &f);
     }
@@ -232,9 +239,8 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
 static void wait_for_workload(struct engine *e, struct engine_container *c, const struct window *w,
                               const struct process *x)
 {
-    if (c->n_waiting == WAITING_MAX ||
-        !engine_room(e, (void **)&c->waiting, c->n_waiting, &c->waiting_capacity,
-                     sizeof(*c->waiting))) {
+    if (c->n_waiting == WAITING_MAX || !engine_room(e, (void **)&c->waiting, c->n_waiting,
+                                                    &c->waiting_capacity, sizeof(*c->waiting))) {
         e->counters.unknown_container++;
         return;
     }
@@ -305,7 +311,8 @@ static void take_process(struct engine *e, const struct process *x)
     }
     note_joined(c, p, x);
     take_exec(e, c, p, x);
-    struct alert_state *a = c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
+    struct alert_state *a =
+        c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
     if (a)
         alert_add_process(e, a, p, false);
 }
@@ -358,9 +365,9 @@ static void take_waiting(struct engine *e, struct engine_container *c)
             see_window(e, c, &item->window);
             continue;
         }
-        struct engine_process *p = process_get(e, c->info.number, item->exec.tgid,
-                                               item->exec.start_ns,
-                                               engine_time(e, item->exec.time_ns));
+        struct engine_process *p =
+            process_get(e, c->info.number, item->exec.tgid, item->exec.start_ns,
+                        engine_time(e, item->exec.time_ns));
         struct sample s = {.kind = SAMPLE_EXEC, .exec = &item->exec};
         if (p)
             see(e, c, p, &s, item->exec.time_ns);

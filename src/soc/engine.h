@@ -1,5 +1,5 @@
-/* The engine: decoded blocks in, alerts and scores out. The same code runs live, in replay, in `demo`
- * and in `eval`.
+/* The engine: decoded blocks in, alerts and scores out. The same code runs live, in replay, in
+ * `demo` and in `eval`.
  *
  * Deterministic: no clock, no randomness, no threads; time comes from the blocks. So whoever keeps
  * engine_save()'s bytes of some block, and gives the blocks after it again, gets the same outputs
@@ -49,7 +49,7 @@ struct engine_score {
     uint64_t capture;
     uint32_t container;
     uint8_t channel, phase;
-    double time; /* wall s */
+    double time;            /* wall s */
     float value, threshold; /* threshold 0: not ready */
     uint32_t version;
     const char *detector; /* the strongest; static */
@@ -66,11 +66,10 @@ struct engine_keep {
 
 struct engine_counters {
     uint64_t blocks, windows, calls, bins, execs;
-    uint64_t anomalies;      /* container-seconds with a channel at its threshold */
-    uint64_t suppressed;     /* evidence left out by suppressions */
-    uint64_t refused_containers, refused_processes, refused_texts, refused_profiles,
-        refused_alerts;
-    uint64_t refused_learning; /* learn() calls that a cap refused */
+    uint64_t anomalies;  /* container-seconds with a channel at its threshold */
+    uint64_t suppressed; /* evidence left out by suppressions */
+    uint64_t refused_containers, refused_processes, refused_texts, refused_profiles, refused_alerts;
+    uint64_t refused_learning;  /* learn() calls that a cap refused */
     uint64_t unknown_container; /* windows of containers without a record */
     uint32_t containers, processes, texts, profiles, alerts_open;
 };

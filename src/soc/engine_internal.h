@@ -1,6 +1,6 @@
 /* Inside of the engine, shared by engine*.c and alert*.c. "Engine time" is the monotonic time of a
- * capture plus the wall clock's lead at its first block: one clock for all captures that no clock jump
- * moves. Wall times for people are worked out per block. */
+ * capture plus the wall clock's lead at its first block: one clock for all captures that no clock
+ * jump moves. Wall times for people are worked out per block. */
 #pragma once
 
 #include "base/index.h"
@@ -18,7 +18,7 @@
 
 /* The evidence of a process that was counted already. */
 struct memory {
-    struct index slots; /* key -> slot */
+    struct index slots;  /* key -> slot */
     uint64_t (*item)[2]; /* [capacity] key and time; grows to MEMORY_KEYS, then a ring */
     uint32_t capacity, n, next;
 };
@@ -26,9 +26,9 @@ struct memory {
 struct engine_process {
     uint64_t key, capture, start_ns, parent_start_ns, program;
     uint64_t first_ns, last_ns, exit_ns; /* engine time */
-    uint64_t kind_ns[NOVELTY_KINDS]; /* when a first sight of the kind was counted last */
-    uint64_t joined_program;         /* its program while it was the runtime's, 0: never */
-    uint64_t alert;                  /* it or an ancestor is part of this alert */
+    uint64_t kind_ns[NOVELTY_KINDS];     /* when a first sight of the kind was counted last */
+    uint64_t joined_program;             /* its program while it was the runtime's, 0: never */
+    uint64_t alert;                      /* it or an ancestor is part of this alert */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
     char *arguments;
@@ -68,8 +68,8 @@ struct engine_container {
     uint32_t bin_capacity;
     struct peaks peaks, minute;
     uint64_t minute_at;
-    uint64_t alert; /* open alert, 0 none */
-    uint64_t gone_ns; /* engine time, 0 while it runs */
+    uint64_t alert;          /* open alert, 0 none */
+    uint64_t gone_ns;        /* engine time, 0 while it runs */
     struct waiting *waiting; /* [n_waiting] in time order until the profile is known */
     uint32_t n_waiting, waiting_capacity;
     struct window *near; /* [NEAR_WINDOWS / 2] ring of the last windows */
@@ -86,9 +86,9 @@ struct alert_state {
     struct alert alert;
     uint64_t hash;
     struct profile *profile;
-    uint64_t opened_ns, last_ns; /* engine time; opened anew when it comes back */
-    uint64_t raised_ns;          /* when it was new */
-    uint64_t opening[OPENING_KEYS];        /* strongest keys when it opened, ascending, 0 none */
+    uint64_t opened_ns, last_ns;    /* engine time; opened anew when it comes back */
+    uint64_t raised_ns;             /* when it was new */
+    uint64_t opening[OPENING_KEYS]; /* strongest keys when it opened, ascending, 0 none */
     struct {
         uint64_t key;
         double value;

@@ -28,12 +28,14 @@ static void keep(struct engine *e, const struct window *w, enum keep_reason reas
     }
     *copy = *w;
     e->out_windows[e->n_out_keeps] = copy;
-    e->out_keeps[e->n_out_keeps++] = (struct engine_keep){
-        .window = copy, .reason = reason, .workload = profile_workload(p),
-        .time = engine_wall(e, w->first_ns)};
+    e->out_keeps[e->n_out_keeps++] = (struct engine_keep){.window = copy,
+                                                          .reason = reason,
+                                                          .workload = profile_workload(p),
+                                                          .time = engine_wall(e, w->first_ns)};
 }
 
-/* An anomalous window and half of NEAR_WINDOWS of its process before it; as many after it follow. */
+/* An anomalous window and half of NEAR_WINDOWS of its process before it; as many after it follow.
+ */
 void keep_anomalous(struct engine *e, struct engine_container *c, struct engine_process *p,
                     const struct window *w)
 {
@@ -72,11 +74,16 @@ static void put_score(struct engine *e, const struct engine_container *c, const 
         return;
     bool ready = profile_ready(c->profile, c->phase);
     uint32_t detector = MIN(peaks->detector[ch], profile_detectors(c->profile) - 1u);
-    e->out_scores[e->n_out_scores++] = (struct engine_score){
-        .capture = c->capture, .container = c->info.number, .channel = (uint8_t)ch,
-        .phase = c->phase, .time = time, .value = (float)peaks->value[ch],
-        .threshold = ready ? 1 : 0, .version = profile_version(c->profile),
-        .detector = profile_detector(c->profile, detector)->name};
+    e->out_scores[e->n_out_scores++] =
+        (struct engine_score){.capture = c->capture,
+                              .container = c->info.number,
+                              .channel = (uint8_t)ch,
+                              .phase = c->phase,
+                              .time = time,
+                              .value = (float)peaks->value[ch],
+                              .threshold = ready ? 1 : 0,
+                              .version = profile_version(c->profile),
+                              .detector = profile_detector(c->profile, detector)->name};
 }
 
 void tell_scores(struct engine *e, struct engine_container *c)
@@ -88,14 +95,16 @@ void tell_scores(struct engine *e, struct engine_container *c)
         over |= c->peaks.value[ch] >= 1;
         if (c->peaks.value[ch] >= .5)
             put_score(e, c, &c->peaks, ch, time);
-        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < .5 && profile_ready(c->profile, c->phase))
+        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < .5 &&
+            profile_ready(c->profile, c->phase))
             put_score(e, c, &c->minute, ch, engine_wall(e, c->minute_at * 60 * NS_PER_S));
     }
     if (minute != c->minute_at)
         c->minute = (struct peaks){0}, c->minute_at = minute;
     for (int ch = 0; ch < CHANNELS; ch++) {
         if (c->peaks.value[ch] > c->minute.value[ch])
-            c->minute.value[ch] = c->peaks.value[ch], c->minute.detector[ch] = c->peaks.detector[ch];
+            c->minute.value[ch] = c->peaks.value[ch],
+            c->minute.detector[ch] = c->peaks.detector[ch];
     }
     c->peaks = (struct peaks){0};
     e->counters.anomalies += over;
@@ -114,14 +123,18 @@ void outputs_collect(struct engine *e, struct engine_output *ret)
     for (uint32_t i = 0; i < e->n_profiles; i++) {
         uint64_t changes = profile_changes(e->profiles[i]);
         if (changes == e->profile_told[i] ||
-            !engine_room(e, (void **)&e->out_profiles, e->n_out_profiles,
-                         &e->out_profiles_capacity, sizeof(*e->out_profiles)))
+            !engine_room(e, (void **)&e->out_profiles, e->n_out_profiles, &e->out_profiles_capacity,
+                         sizeof(*e->out_profiles)))
             continue;
         e->profile_told[i] = changes;
         e->out_profiles[e->n_out_profiles++] = e->profiles[i];
     }
-    *ret = (struct engine_output){
-        .alerts = e->out_alerts, .scores = e->out_scores, .keeps = e->out_keeps,
-        .profiles = e->out_profiles, .n_alerts = e->n_out_alerts, .n_scores = e->n_out_scores,
-        .n_keeps = e->n_out_keeps, .n_profiles = e->n_out_profiles};
+    *ret = (struct engine_output){.alerts = e->out_alerts,
+                                  .scores = e->out_scores,
+                                  .keeps = e->out_keeps,
+                                  .profiles = e->out_profiles,
+                                  .n_alerts = e->n_out_alerts,
+                                  .n_scores = e->n_out_scores,
+                                  .n_keeps = e->n_out_keeps,
+                                  .n_profiles = e->n_out_profiles};
 }

@@ -1,5 +1,6 @@
-/* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has those that
- * were near an anomaly), and what a container did in the moment before its workload was known. */
+/* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has
+ * those that were near an anomaly), and what a container did in the moment before its workload was
+ * known. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,9 @@ static void info_state(struct container *c, struct state *s)
     state_u32(s, &c->number), state_u8(s, &c->state), state_bool(s, &c->wanted);
     state_bool(s, &c->attached), state_bool(s, &c->sandbox), state_u64(s, &c->cgroup_id);
     state_u64(s, &c->born_ns), state_u64(s, &c->gone_ns);
-    char **strings[] = {&c->id, &c->runtime, &c->name, &c->image, &c->version, &c->namespace_,
-                        &c->pod, &c->owner, &c->command, &c->workload, &c->reason};
+    char **strings[] = {&c->id,      &c->runtime,    &c->name,  &c->image,
+                        &c->version, &c->namespace_, &c->pod,   &c->owner,
+                        &c->command, &c->workload,   &c->reason};
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         state_string(s, strings[i]);
     uint32_t n = c->n_labels;
@@ -248,7 +250,8 @@ static void alert_body_state(struct alert *a, struct state *s)
     a->linked[sizeof(a->linked) - 1] = a->node[sizeof(a->node) - 1] = 0;
     state_f64(s, &a->score), state_bool(s, &a->provisional), state_bool(s, &a->held);
     state_bool(s, &a->open), state_u8(s, &a->phase), state_f64(s, &a->first);
-    state_f64(s, &a->last), state_f64(s, &a->last_over), state_f64(s, &a->raised), state_f64(s, &a->latency_s);
+    state_f64(s, &a->last), state_f64(s, &a->last_over), state_f64(s, &a->raised),
+        state_f64(s, &a->latency_s);
     state_string(s, &a->workload);
     state_u64(s, &a->capture);
     info_state(&a->container, s);
@@ -309,8 +312,8 @@ static void profiles_state(struct engine *e, struct state *s)
         } else {
             uint64_t size = reader_u64(s->in);
             const uint8_t *data = reader_bytes(s->in, size);
-            int err = !data ? -EBADMSG
-                            : profile_load(data, size, &e->options.profile, &e->profiles[i]);
+            int err =
+                !data ? -EBADMSG : profile_load(data, size, &e->options.profile, &e->profiles[i]);
             if (err < 0)
                 state_fail(s, err);
             else
@@ -368,10 +371,20 @@ static void engine_state(struct engine *e, struct state *s)
     state_magic(s, ENGINE_MAGIC);
     state_u64(s, &e->now_ns);
     struct engine_counters *k = &e->counters;
-    uint64_t *counters[] = {&k->blocks, &k->windows, &k->calls, &k->bins, &k->execs, &k->anomalies,
-                            &k->suppressed, &k->refused_containers, &k->refused_processes,
-                            &k->refused_texts, &k->refused_profiles, &k->refused_alerts,
-                            &k->refused_learning, &k->unknown_container};
+    uint64_t *counters[] = {&k->blocks,
+                            &k->windows,
+                            &k->calls,
+                            &k->bins,
+                            &k->execs,
+                            &k->anomalies,
+                            &k->suppressed,
+                            &k->refused_containers,
+                            &k->refused_processes,
+                            &k->refused_texts,
+                            &k->refused_profiles,
+                            &k->refused_alerts,
+                            &k->refused_learning,
+                            &k->unknown_container};
     for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
         state_u64(s, counters[i]);
     state_count(s, &e->n_captures, 24, CAPTURES_MAX);

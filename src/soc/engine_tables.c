@@ -101,8 +101,8 @@ static struct engine_container *container_add(struct engine *e, const struct con
     return c;
 }
 
-/* A container that was seen from its first call on begins with its start-up. moved: its workload turned
- * out to be another one than what it was taken for. */
+/* A container that was seen from its first call on begins with its start-up. moved: its workload
+ * turned out to be another one than what it was taken for. */
 static void container_join(struct engine *e, struct engine_container *c, const char *workload,
                            bool moved)
 {
@@ -111,8 +111,8 @@ static void container_join(struct engine *e, struct engine_container *c, const c
     if (!p || c->info.attached || c->info.number == 0 || (moved && c->phase == PHASE_STEADY))
         return;
     c->phase = PHASE_STARTUP;
-    c->start_ns = c->pair_ns = engine_time(e, c->info.born_ns ? c->info.born_ns
-                                                              : e->block->from_ns);
+    c->start_ns = c->pair_ns =
+        engine_time(e, c->info.born_ns ? c->info.born_ns : e->block->from_ns);
     c->start = profile_start(c->profile, c->start_ns);
 }
 
@@ -193,8 +193,8 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Makes room: the quarter not seen for longest goes. Exited processes count as not seen since an hour
- * before their exit. */
+/* Makes room: the quarter not seen for longest goes. Exited processes count as not seen since an
+ * hour before their exit. */
 static void processes_sweep(struct engine *e)
 {
     CLEANUP(freep) uint64_t *seen = malloc(e->n_processes * sizeof(*seen));
@@ -237,9 +237,13 @@ struct engine_process *process_get(struct engine *e, uint32_t container, uint32_
                      sizeof(*e->processes)))
         return NULL;
     p = &e->processes[e->n_processes];
-    *p = (struct engine_process){.key = process_key(capture, tgid, start_ns), .capture = capture,
-                                 .start_ns = start_ns, .tgid = tgid, .container = container,
-                                 .first_ns = now_ns, .last_ns = now_ns};
+    *p = (struct engine_process){.key = process_key(capture, tgid, start_ns),
+                                 .capture = capture,
+                                 .start_ns = start_ns,
+                                 .tgid = tgid,
+                                 .container = container,
+                                 .first_ns = now_ns,
+                                 .last_ns = now_ns};
     if (index_put(&e->process_index, p->key, e->n_processes) < 0)
         return NULL;
     e->n_processes++;
@@ -267,9 +271,12 @@ int texts_take(struct engine *e, const struct text *t)
     CLEANUP(freep) char *copy = strdup(t->text);
     if (!copy || index_put(&e->text_index, t->id, e->n_texts) < 0)
         return -ENOMEM;
-    e->texts[e->n_texts++] = (struct engine_text){.id = t->id, .class_key = class.key,
-                                                  .kind = t->kind, .access = t->access,
-                                                  .zone = (uint8_t)class.zone, .text = TAKE(copy)};
+    e->texts[e->n_texts++] = (struct engine_text){.id = t->id,
+                                                  .class_key = class.key,
+                                                  .kind = t->kind,
+                                                  .access = t->access,
+                                                  .zone = (uint8_t)class.zone,
+                                                  .text = TAKE(copy)};
     return 0;
 }
 

@@ -38,11 +38,16 @@ static const char *duration_words(double s, char *ret, size_t size)
 static const char *access_verb(uint8_t access)
 {
     static const char *const verbs[] = {
-        [ACCESS_NONE] = "used",       [ACCESS_READ] = "read",
-        [ACCESS_WRITE] = "wrote",     [ACCESS_CREATE] = "created",
-        [ACCESS_EXEC] = "executed",   [ACCESS_DELETE] = "deleted",
-        [ACCESS_RENAME] = "renamed",  [ACCESS_ATTRIBUTE] = "changed the rights of",
-        [ACCESS_CONNECT] = "connected to", [ACCESS_BIND] = "listens on",
+        [ACCESS_NONE] = "used",
+        [ACCESS_READ] = "read",
+        [ACCESS_WRITE] = "wrote",
+        [ACCESS_CREATE] = "created",
+        [ACCESS_EXEC] = "executed",
+        [ACCESS_DELETE] = "deleted",
+        [ACCESS_RENAME] = "renamed",
+        [ACCESS_ATTRIBUTE] = "changed the rights of",
+        [ACCESS_CONNECT] = "connected to",
+        [ACCESS_BIND] = "listens on",
         [ACCESS_SEND] = "sent to",
     };
     return access < ARRAY_SIZE(verbs) ? verbs[access] : "used";
@@ -67,8 +72,8 @@ static void explain_start(const struct evidence *x, const struct explain_context
     if (x->kind == EVIDENCE_PROGRAM) {
         snprintf(text, SENTENCE_MAX, "%s", c->program);
         snprintf(sentence, SENTENCE_MAX, "%s ran%s%s: a program never seen here in %s of learning",
-                 c->program, c->parent ? ", started by " : "", c->parent ? short_name(c->parent) : "",
-                 learnt);
+                 c->program, c->parent ? ", started by " : "",
+                 c->parent ? short_name(c->parent) : "", learnt);
         return;
     }
     snprintf(text, SENTENCE_MAX, "%s -> %s", c->parent, c->program);
@@ -120,8 +125,8 @@ static void explain_call(const struct evidence *x, const struct explain_context 
     int error = ret_errno(x->error);
     const char *name = error > 0 ? errno_name(error) : "an error";
     snprintf(text, SENTENCE_MAX, "%s %s", syscall_name(x->sysno), name);
-    snprintf(sentence, SENTENCE_MAX, "%s of %s failed with %s: it never did in %s of learning", call,
-             short_name(c->program), name, learnt);
+    snprintf(sentence, SENTENCE_MAX, "%s of %s failed with %s: it never did in %s of learning",
+             call, short_name(c->program), name, learnt);
 }
 
 static void explain_rate(const struct evidence *x, const struct explain_context *c, char *text,

@@ -12,7 +12,7 @@
 
 /* What is known around a piece of evidence. Texts are borrowed. */
 struct explain_context {
-    const char *program, *parent; /* parent NULL: not known */
+    const char *program, *parent;           /* parent NULL: not known */
     const char *children[EXPLAIN_CHILDREN]; /* edge: what the parent normally starts */
     uint32_t n_children;
     const char *text; /* argument, NULL: not known */
@@ -20,8 +20,8 @@ struct explain_context {
     double learnt_s;
 };
 
-/* What is new ("/usr/bin/id", "dash -> id", "ptrace", "openat EACCES") and the sentence that says so;
- * allocated, NULL when out of memory. Not for EVIDENCE_NGRAM. */
+/* What is new ("/usr/bin/id", "dash -> id", "ptrace", "openat EACCES") and the sentence that says
+ * so; allocated, NULL when out of memory. Not for EVIDENCE_NGRAM. */
 void explain_evidence(const struct evidence *x, const struct explain_context *c, char **ret_text,
                       char **ret_sentence);
 

@@ -9,7 +9,7 @@
 #include "soc/explain.h"
 
 static const char *const channel_names[CHANNELS] = {"novelty", "sequence", "frequency"};
-static const char *const kind_names[EVIDENCE_KINDS] = {"sequence", "program", "edge", "pair",
+static const char *const kind_names[EVIDENCE_KINDS] = {"sequence", "program",  "edge", "pair",
                                                        "errno",    "argument", "rate"};
 
 static json_t *text_json(const char *s)
@@ -113,10 +113,9 @@ static json_t *sequences_json(const struct alert *a)
         CLEANUP(freep) char *sentence = explain_sequence(a, s);
         json_t *expected = json_array();
         for (unsigned k = 0; k < s->n_expected; k++)
-            json_array_append_new(expected,
-                                  json_pack("{so sf}", "name",
-                                            text_json(syscall_name(s->expected[k].sysno)), "share",
-                                            (double)s->expected[k].share));
+            json_array_append_new(expected, json_pack("{so sf}", "name",
+                                                      text_json(syscall_name(s->expected[k].sysno)),
+                                                      "share", (double)s->expected[k].share));
         json_array_append_new(
             list, json_pack("{sf so so ss sf so so so}", "time", s->time, "process",
                             process_id(s->tgid, s->start_ns), "program", text_json(s->program),
@@ -132,11 +131,11 @@ static json_t *novelties_json(const struct alert *a)
     for (uint32_t i = 0; i < a->n_novelties; i++) {
         const struct alert_novelty *n = &a->novelties[i];
         json_array_append_new(
-            list, json_pack("{ss sf so so so so si so}", "kind", kind_names[n->kind % EVIDENCE_KINDS],
-                            "time", n->time, "program", text_json(n->program), "text",
-                            text_json(n->text), "sentence", text_json(n->sentence), "process",
-                            process_id(n->tgid, n->start_ns), "count", (int)n->count, "key",
-                            hex_json(n->key)));
+            list, json_pack("{ss sf so so so so si so}", "kind",
+                            kind_names[n->kind % EVIDENCE_KINDS], "time", n->time, "program",
+                            text_json(n->program), "text", text_json(n->text), "sentence",
+                            text_json(n->sentence), "process", process_id(n->tgid, n->start_ns),
+                            "count", (int)n->count, "key", hex_json(n->key)));
     }
     return list;
 }
@@ -146,9 +145,9 @@ static json_t *channels_json(const struct alert *a)
     json_t *list = json_array();
     for (int c = 0; c < CHANNELS; c++) {
         const struct alert_channel *x = &a->channels[c];
-        json_array_append_new(list, json_pack("{ss sf sf sf sb}", "channel", channel_names[c], "peak",
-                                              x->peak, "threshold", x->threshold, "share", x->share,
-                                              "over", (int)x->over));
+        json_array_append_new(list, json_pack("{ss sf sf sf sb}", "channel", channel_names[c],
+                                              "peak", x->peak, "threshold", x->threshold, "share",
+                                              x->share, "over", (int)x->over));
     }
     return list;
 }
@@ -203,8 +202,8 @@ json_t *explain_alert(const struct alert *a)
                                                    a->detectors[i].share));
     for (uint32_t i = 0; i < a->n_keys; i++)
         json_array_append_new(keys, hex_json(a->keys[i]));
-    json_t *j = json_pack("{ss ss sn sf sb ss sb sb}", "id", a->id, "state", "new", "verdict", "score",
-                          a->score, "provisional", (int)a->provisional, "phase",
+    json_t *j = json_pack("{ss ss sn sf sb ss sb sb}", "id", a->id, "state", "new", "verdict",
+                          "score", a->score, "provisional", (int)a->provisional, "phase",
                           a->phase == PHASE_STEADY ? "steady" : "startup", "held", (int)a->held,
                           "open", (int)a->open);
     if (!j)
@@ -260,17 +259,18 @@ json_t *explain_profile(const struct engine *e, const struct profile *p, double 
         if (steady->off[c])
             put(off, channel_names[c], json_string(steady->off[c]));
     }
-    json_t *j = json_pack("{so ss ss so so si sb so so}", "workload", text_json(s.workload), "state",
-                          profile_state_name(s.state), "reason", s.reason, "steady",
+    json_t *j = json_pack("{so ss ss so so si sb so so}", "workload", text_json(s.workload),
+                          "state", profile_state_name(s.state), "reason", s.reason, "steady",
                           phase_json(steady, false), "startup",
                           phase_json(&s.phase[PHASE_STARTUP], true), "version", (int)s.version,
                           "provisional", (int)s.provisional, "thresholds", thresholds, "off", off);
     if (!j)
         return NULL;
-    put(j, "learnt", json_pack("{sI sI sf sf sI sI sI}", "calls", (json_int_t)s.calls, "windows",
-                               (json_int_t)s.windows, "active_s", s.active_s, "observed_s",
-                               s.learnt_s, "programs", (json_int_t)s.programs, "pairs",
-                               (json_int_t)s.pairs, "ngrams", (json_int_t)s.ngrams));
+    put(j, "learnt",
+        json_pack("{sI sI sf sf sI sI sI}", "calls", (json_int_t)s.calls, "windows",
+                  (json_int_t)s.windows, "active_s", s.active_s, "observed_s", s.learnt_s,
+                  "programs", (json_int_t)s.programs, "pairs", (json_int_t)s.pairs, "ngrams",
+                  (json_int_t)s.ngrams));
     put(j, "asked_per_day", json_real(s.asked_per_day));
     put(j, "alerts",
         json_pack("{sI so so}", "count", (json_int_t)s.alerts, "since",

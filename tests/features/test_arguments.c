@@ -58,13 +58,16 @@ static void test_zones(void **state)
 static void test_what_varies_is_taken_off(void **state)
 {
     (void)state;
-    assert_int_equal(path(ACCESS_READ, "/srv/a/1.html").key, path(ACCESS_READ, "/srv/a/27.css").key);
+    assert_int_equal(path(ACCESS_READ, "/srv/a/1.html").key,
+                     path(ACCESS_READ, "/srv/a/27.css").key);
     assert_int_equal(path(ACCESS_WRITE, "/cache/deadbeef01/x").key,
                      path(ACCESS_WRITE, "/cache/0123456789abcdef/x").key);
-    assert_int_equal(path(ACCESS_READ, "/proc/12/maps").key, path(ACCESS_READ, "/proc/99/maps").key);
+    assert_int_equal(path(ACCESS_READ, "/proc/12/maps").key,
+                     path(ACCESS_READ, "/proc/99/maps").key);
     assert_int_not_equal(path(ACCESS_READ, "/srv/a/x").key, path(ACCESS_READ, "/srv/b/x").key);
     assert_int_not_equal(path(ACCESS_READ, "/srv/a/x").key, path(ACCESS_WRITE, "/srv/a/x").key);
-    assert_int_not_equal(path(ACCESS_READ, "/etc/shadow").key, path(ACCESS_READ, "/etc/gshadow").key);
+    assert_int_not_equal(path(ACCESS_READ, "/etc/shadow").key,
+                         path(ACCESS_READ, "/etc/gshadow").key);
 }
 
 static void test_bold_actions(void **state)
@@ -75,10 +78,9 @@ static void test_bold_actions(void **state)
     assert_true(argument_class_is_bold(path(ACCESS_CREATE, "/usr/lib/x.so").key));
     assert_false(argument_class_is_bold(path(ACCESS_CREATE, "/tmp/x").key));
     assert_true(argument_class_is_bold(classify(TEXT_FLAG, ACCESS_NONE, "ptrace").key));
-    assert_true(argument_class_is_bold(
-        classify(TEXT_ADDRESS, ACCESS_CONNECT, "metadata:80").key));
-    assert_false(argument_class_is_bold(
-        classify(TEXT_ADDRESS, ACCESS_CONNECT, "loopback:6379").key));
+    assert_true(argument_class_is_bold(classify(TEXT_ADDRESS, ACCESS_CONNECT, "metadata:80").key));
+    assert_false(
+        argument_class_is_bold(classify(TEXT_ADDRESS, ACCESS_CONNECT, "loopback:6379").key));
 }
 
 static void test_keys(void **state)

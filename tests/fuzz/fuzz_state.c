@@ -1,5 +1,6 @@
 /* Saved engines are read back from a database that may be damaged: a real one with bytes changed at
- * the places that the input names is refused, or loads into an engine that goes on without a crash. */
+ * the places that the input names is refused, or loads into an engine that goes on without a crash.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -36,8 +36,8 @@ static void begin(struct scene *s)
 
 void scene_init(struct scene *s, uint64_t capture)
 {
-    *s = (struct scene){.capture = capture, .position = 1,
-                        .wall_lead_ns = UINT64_C(1700000000) * NS_PER_S};
+    *s = (struct scene){
+        .capture = capture, .position = 1, .wall_lead_ns = UINT64_C(1700000000) * NS_PER_S};
     begin(s);
 }
 
@@ -59,8 +59,8 @@ static uint64_t add_text(struct scene *s, uint32_t container, enum text_kind kin
 {
     uint64_t id = text_id(kind, access, text);
     struct text *t = MORE(s->block->texts, s->block->n_texts);
-    *t = (struct text){.id = id, .container = container, .kind = kind, .access = access,
-                       .text = strdup(text)};
+    *t = (struct text){
+        .id = id, .container = container, .kind = kind, .access = access, .text = strdup(text)};
     return id;
 }
 
@@ -68,10 +68,14 @@ static void add_container(struct scene *s, uint32_t number, const char *workload
                           bool attached)
 {
     struct container *c = MORE(s->block->containers, s->block->n_containers);
-    *c = (struct container){.number = number, .state = state, .wanted = true, .attached = attached,
+    *c = (struct container){.number = number,
+                            .state = state,
+                            .wanted = true,
+                            .attached = attached,
                             .born_ns = now_ns(s)};
-    char **strings[] = {&c->id, &c->runtime, &c->name, &c->image, &c->version, &c->namespace_,
-                        &c->pod, &c->owner, &c->command, &c->workload, &c->reason};
+    char **strings[] = {&c->id,      &c->runtime,    &c->name,  &c->image,
+                        &c->version, &c->namespace_, &c->pod,   &c->owner,
+                        &c->command, &c->workload,   &c->reason};
     for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
         *strings[i] = strdup("");
     free(c->workload), free(c->name), free(c->id);
@@ -93,8 +97,11 @@ static struct process *add_process(struct scene *s, uint32_t container, uint32_t
                                    enum process_event event)
 {
     struct process *p = MORE(s->block->processes, s->block->n_processes);
-    *p = (struct process){.time_ns = now_ns(s), .start_ns = tgid, .container = container,
-                          .tgid = tgid, .event = (uint8_t)event};
+    *p = (struct process){.time_ns = now_ns(s),
+                          .start_ns = tgid,
+                          .container = container,
+                          .tgid = tgid,
+                          .event = (uint8_t)event};
     return p;
 }
 
@@ -153,8 +160,13 @@ static struct window *add_window(struct scene *s, uint32_t container, uint32_t t
     struct window last = before ? *before : (struct window){0};
     struct window *w = MORE(s->block->windows, s->block->n_windows);
     *w = (struct window){.id = {.capture = s->capture, .position = s->position},
-                         .first_ns = now_ns(s), .last_ns = now_ns(s), .program = program,
-                         .start_ns = tgid, .tgid = tgid, .tid = tgid, .container = container};
+                         .first_ns = now_ns(s),
+                         .last_ns = now_ns(s),
+                         .program = program,
+                         .start_ns = tgid,
+                         .tgid = tgid,
+                         .tid = tgid,
+                         .container = container};
     for (unsigned i = 0; i < WINDOW_CONTEXT_MAX && i < last.n_calls; i++) {
         unsigned n = last.n_calls < WINDOW_CONTEXT_MAX ? last.n_calls : WINDOW_CONTEXT_MAX;
         w->context[i] = last.sysno[last.n_calls - n + i];
@@ -191,14 +203,16 @@ void scene_calls(struct scene *s, uint32_t container, uint32_t tgid, const char 
 void scene_serve(struct scene *s, uint32_t container, uint32_t tgid)
 {
     static const struct scene_call page[] = {
-        {"epoll_wait", 1, NULL, 0}, {"accept4", 7, NULL, 0}, {"read", 100, NULL, 0},
-        {"openat", 8, "/srv/www/page.html", ACCESS_READ}, {"fstat", 0, NULL, 0},
-        {"read", 50, NULL, 0}, {"close", 0, NULL, 0}, {"write", 90, NULL, 0},
-        {"close", 0, NULL, 0}, {NULL, 0, NULL, 0}};
+        {"epoll_wait", 1, NULL, 0}, {"accept4", 7, NULL, 0},
+        {"read", 100, NULL, 0},     {"openat", 8, "/srv/www/page.html", ACCESS_READ},
+        {"fstat", 0, NULL, 0},      {"read", 50, NULL, 0},
+        {"close", 0, NULL, 0},      {"write", 90, NULL, 0},
+        {"close", 0, NULL, 0},      {NULL, 0, NULL, 0}};
     static const struct scene_call missing[] = {
-        {"epoll_wait", 1, NULL, 0}, {"accept4", 7, NULL, 0}, {"read", 100, NULL, 0},
-        {"openat", -2, "/srv/www/no.html", ACCESS_READ}, {"write", 90, NULL, 0},
-        {"close", 0, NULL, 0}, {NULL, 0, NULL, 0}};
+        {"epoll_wait", 1, NULL, 0}, {"accept4", 7, NULL, 0},
+        {"read", 100, NULL, 0},     {"openat", -2, "/srv/www/no.html", ACCESS_READ},
+        {"write", 90, NULL, 0},     {"close", 0, NULL, 0},
+        {NULL, 0, NULL, 0}};
     scene_calls(s, container, tgid, SERVER, page, 3 + (unsigned)s->tick % 4);
     if (s->tick % 5 == 0)
         scene_calls(s, container, tgid, SERVER, missing, 1);
@@ -206,12 +220,17 @@ void scene_serve(struct scene *s, uint32_t container, uint32_t tgid)
 
 void scene_boot(struct scene *s, uint32_t container, uint32_t tgid)
 {
-    static const struct scene_call boot[] = {
-        {"brk", 0, NULL, 0}, {"mmap", 0, NULL, 0},
-        {"openat", 3, "/etc/server.conf", ACCESS_READ}, {"read", 100, NULL, 0},
-        {"close", 0, NULL, 0}, {"socket", 3, NULL, 0}, {"bind", 0, NULL, 0},
-        {"listen", 0, NULL, 0}, {"epoll_create1", 4, NULL, 0}, {"epoll_ctl", 0, NULL, 0},
-        {NULL, 0, NULL, 0}};
+    static const struct scene_call boot[] = {{"brk", 0, NULL, 0},
+                                             {"mmap", 0, NULL, 0},
+                                             {"openat", 3, "/etc/server.conf", ACCESS_READ},
+                                             {"read", 100, NULL, 0},
+                                             {"close", 0, NULL, 0},
+                                             {"socket", 3, NULL, 0},
+                                             {"bind", 0, NULL, 0},
+                                             {"listen", 0, NULL, 0},
+                                             {"epoll_create1", 4, NULL, 0},
+                                             {"epoll_ctl", 0, NULL, 0},
+                                             {NULL, 0, NULL, 0}};
     scene_fork(s, container, 0, tgid, SERVER);
     scene_calls(s, container, tgid, SERVER, boot, 1);
 }
@@ -220,13 +239,20 @@ void scene_attack(struct scene *s, uint32_t container, uint32_t tgid, uint32_t s
 {
     static const struct scene_call spawn[] = {
         {"pipe2", 0, NULL, 0}, {"clone", 99, NULL, 0}, {"wait4", 99, NULL, 0}, {NULL, 0, NULL, 0}};
-    static const struct scene_call read_shadow[] = {
-        {"brk", 0, NULL, 0}, {"openat", 3, "/etc/shadow", ACCESS_READ}, {"read", 100, NULL, 0},
-        {"write", 100, NULL, 0}, {"openat", 3, "/tmp/.x1", ACCESS_CREATE}, {"write", 99, NULL, 0},
-        {"fchmod", 0, NULL, 0}, {"close", 0, NULL, 0}, {NULL, 0, NULL, 0}};
-    static const struct scene_call call_home[] = {
-        {"socket", 3, NULL, 0}, {"connect", -111, NULL, 0}, {"nanosleep", 0, NULL, 0},
-        {"connect", -111, NULL, 0}, {NULL, 0, NULL, 0}};
+    static const struct scene_call read_shadow[] = {{"brk", 0, NULL, 0},
+                                                    {"openat", 3, "/etc/shadow", ACCESS_READ},
+                                                    {"read", 100, NULL, 0},
+                                                    {"write", 100, NULL, 0},
+                                                    {"openat", 3, "/tmp/.x1", ACCESS_CREATE},
+                                                    {"write", 99, NULL, 0},
+                                                    {"fchmod", 0, NULL, 0},
+                                                    {"close", 0, NULL, 0},
+                                                    {NULL, 0, NULL, 0}};
+    static const struct scene_call call_home[] = {{"socket", 3, NULL, 0},
+                                                  {"connect", -111, NULL, 0},
+                                                  {"nanosleep", 0, NULL, 0},
+                                                  {"connect", -111, NULL, 0},
+                                                  {NULL, 0, NULL, 0}};
     scene_fork(s, container, tgid, shell, SERVER);
     scene_exec(s, container, shell, SERVER, "/usr/bin/dash", "sh -c 'cat /etc/shadow'");
     scene_calls(s, container, tgid, SERVER, spawn, 1);

@@ -1,5 +1,6 @@
 /* The engine on the made-up workload of scene.c: when it is ready, what opens, extends, closes and
- * repeats alerts, suppression, verdicts, replicas, and that a restart from a snapshot changes nothing. */
+ * repeats alerts, suppression, verdicts, replicas, and that a restart from a snapshot changes
+ * nothing. */
 #include "test.h"
 
 #include <errno.h>
@@ -119,8 +120,9 @@ static void test_readiness_in_words(void **state)
     profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
     assert_int_equal(s.state, PROFILE_READY);
     assert_true(s.provisional);
-    assert_string_equal(s.phase[PHASE_STARTUP].reason,
-                        "0 of 2 starts seen; until then what is strange in a start is held, not sent");
+    assert_string_equal(
+        s.phase[PHASE_STARTUP].reason,
+        "0 of 2 starts seen; until then what is strange in a start is held, not sent");
     assert_true(s.alerts == 0 && s.per_day_upper95 > 1000); /* minutes of quiet prove little */
     teardown(&r);
 }
@@ -240,7 +242,8 @@ static void test_one_dirty_kind_is_not_enough(void **state)
     scene_calls(&r.scene, 1, 100, "/usr/sbin/server", other, 1);
     serve(&r, 1, 2);
     assert_int_equal(r.opened, 0);
-    struct scene_call bold[] = {{"openat", 3, "/root/.ssh/id_rsa", ACCESS_READ}, {NULL, 0, NULL, 0}};
+    struct scene_call bold[] = {{"openat", 3, "/root/.ssh/id_rsa", ACCESS_READ},
+                                {NULL, 0, NULL, 0}};
     scene_calls(&r.scene, 1, 100, "/usr/sbin/server", bold, 1);
     serve(&r, 1, 2);
     assert_int_equal(r.opened, 1);
@@ -253,8 +256,8 @@ static void test_suppression(void **state)
     struct run r;
     setup(&r);
     learn(&r, 1);
-    struct engine_suppression s = {.id = "s1", .workload = WORKLOAD, .author = "ana",
-                                   .expires = 1700000000 + 1000 + 200};
+    struct engine_suppression s = {
+        .id = "s1", .workload = WORKLOAD, .author = "ana", .expires = 1700000000 + 1000 + 200};
     assert_int_equal(engine_suppress(r.engine, &s), 0);
     assert_int_equal(engine_suppressions(r.engine, WORKLOAD), 1);
     scene_attack(&r.scene, 1, 100, 200);
@@ -273,8 +276,8 @@ static void test_suppression(void **state)
     for (uint32_t i = 0; i < last_alert(&r)->n_keys; i++) {
         char id[16];
         snprintf(id, sizeof(id), "k%u", i);
-        s = (struct engine_suppression){.id = id, .workload = WORKLOAD, .author = "ana",
-                                        .key = last_alert(&r)->keys[i]};
+        s = (struct engine_suppression){
+            .id = id, .workload = WORKLOAD, .author = "ana", .key = last_alert(&r)->keys[i]};
         assert_int_equal(engine_suppress(r.engine, &s), 0);
     }
     unsigned changed = r.changed;
@@ -465,7 +468,8 @@ static void test_malformed_state_is_refused(void **state)
         assert_int_not_equal(engine_load(bytes.data, n, &r.options, &again), 0);
         assert_null(again);
     }
-    for (size_t n = 0; n < bytes.size; n += 1 + bytes.size / 300) { /* any error or none, no crash */
+    for (size_t n = 0; n < bytes.size;
+         n += 1 + bytes.size / 300) { /* any error or none, no crash */
         bytes.data[n] ^= 0x5a;
         if (engine_load(bytes.data, bytes.size, &r.options, &again) == 0)
             engine_free(again);
