@@ -84,6 +84,7 @@ export interface AlertNovelty {
     program: string;
     text: string;
     sentence: string;
+    process?: string | null;
     count: number;
     key?: string;
 }

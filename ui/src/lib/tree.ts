@@ -12,12 +12,17 @@ interface Node {
     first: number;
 }
 
-/** The strange ones and those that led to them; all where none is strange. */
-export function strangeBranches<P extends Node & { strange?: boolean }>(processes: P[]): P[] {
+/** Those of the leading ids and those that led to them; without any, of all strange ones; of all. */
+export function strangeBranches<P extends Node & { strange?: boolean }>(
+    processes: P[],
+    leading: Set<string>,
+): P[] {
     const byId = new Map(processes.map((p) => [p.id, p]));
+    const strange = processes.filter((p) => p.strange);
+    const led = processes.filter((p) => leading.has(p.id));
     const kept = new Set<P>();
-    for (const strange of processes.filter((p) => p.strange))
-        for (let p: P | undefined = strange; p && !kept.has(p); p = byId.get(p.parent ?? ''))
+    for (const start of led.length ? led : strange)
+        for (let p: P | undefined = start; p && !kept.has(p); p = byId.get(p.parent ?? ''))
             kept.add(p);
     return kept.size ? processes.filter((p) => kept.has(p)) : processes;
 }
