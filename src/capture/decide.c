@@ -2,14 +2,17 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #define NUMBERS_MAX 65536
+#define GONE_KEPT_NS (5 * NS_PER_S) /* its last processes end after it, and texts come first */
 #define FIRST_OF_KERNEL (1u << 20)
 
 void decide_init(struct decide *d, struct kernel *k, struct containers *c, bool host)
@@ -21,6 +24,7 @@ void decide_init(struct decide *d, struct kernel *k, struct containers *c, bool 
 void decide_done(struct decide *d)
 {
     table_done(&d->numbers);
+    free(d->gone);
 }
 
 static void generation_raise(struct decide *d)
@@ -120,6 +124,62 @@ void decide_gone(struct decide *d, const struct record_cgroup *r)
     /* One that lies inside another does not end it. */
     if (number == r->container)
         containers_remove(d->containers, number, r->time);
+    if ((d->n_gone & (d->n_gone - 1)) == 0) {
+        struct gone *more = realloc(d->gone, (d->n_gone ? 2 * (size_t)d->n_gone : 1) * sizeof(*more));
+        if (!more)
+            return; /* it is kept, which costs a place in tables */
+        d->gone = more;
+    }
+    d->gone[d->n_gone++] = (struct gone){r->container, r->time + GONE_KEPT_NS};
+}
+
+static bool number_is_gone(uint64_t key, uint64_t *value, void *user)
+{
+    (void)value;
+    return key && table_get(user, key);
+}
+
+/* Deletes the entries of a map whose key says that they are a forgotten container's. */
+#define MAP_FORGET(fd, type, member)                                                                 \
+    do {                                                                                           \
+        type key_, next_;                                                                          \
+        int error_ = bpf_map_get_next_key((fd), NULL, &next_);                                     \
+        while (!error_) {                                                                          \
+            key_ = next_;                                                                          \
+            error_ = bpf_map_get_next_key((fd), &key_, &next_);                                    \
+            if (number_is_gone(key_.member, NULL, &old))                                           \
+                bpf_map_delete_elem((fd), &key_);                                                  \
+        }                                                                                          \
+    } while (0)
+
+void decide_forget(struct decide *d, uint64_t read_ns)
+{
+    uint32_t n = 0;
+    while (n < d->n_gone && n < NUMBERS_MAX && d->gone[n].due_ns < read_ns)
+        n++;
+    if (!n)
+        return;
+    CLEANUP(table_done) struct table old;
+    table_init(&old, NUMBERS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t number = d->gone[i].number;
+        bpf_map_delete_elem(d->kernel->maps[MAP_CONTAINERS], &number);
+        containers_drained(d->containers, number);
+        if (table_put(&old, number, 1))
+            return; /* tried again with the next */
+    }
+    table_sweep(&d->numbers, number_is_gone, &old);
+    MAP_FORGET(d->kernel->maps[MAP_SEEN], struct seen_key, container);
+    MAP_FORGET(d->kernel->maps[MAP_DICTIONARY], struct dictionary_key, container);
+    memmove(d->gone, d->gone + n, (d->n_gone - n) * sizeof(*d->gone));
+    d->n_gone -= n;
+    /* realloc() in decide_gone() goes by powers of two: keep to that after shrinking. */
+    size_t room = 1;
+    while (room < d->n_gone)
+        room *= 2;
+    struct gone *less = realloc(d->gone, room * sizeof(*less));
+    if (less)
+        d->gone = less;
 }
 
 void decide_changed(struct decide *d, const struct container *c)
