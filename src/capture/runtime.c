@@ -154,8 +154,7 @@ int runtime_labels(struct container *c, json_t *object)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach (object, key, value) {
         int r = json_is_string(value) ? runtime_label(c, key, json_string_value(value)) : 0;
         if (r < 0)
             return r;

@@ -16,7 +16,9 @@ static int take_args(json_t *root, struct runtime_facts *f)
         return -ENOMEM;
     if (path)
         json_array_append_new(f->args, json_string(path));
-    json_array_foreach(args, i, arg) if (json_is_string(arg)) json_array_append(f->args, arg);
+    json_array_foreach (args, i, arg)
+        if (json_is_string(arg))
+            json_array_append(f->args, arg);
     return 0;
 }
 

@@ -40,9 +40,9 @@ static bool has_path(json_t *state, const char *path)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(json_object_get(state, "cgroup_paths"), key,
-                        value) if (json_is_string(value) &&
-                                   is_cgroup(json_string_value(value), path)) return true;
+    json_object_foreach (json_object_get(state, "cgroup_paths"), key, value)
+        if (json_is_string(value) && is_cgroup(json_string_value(value), path))
+            return true;
     return false;
 }
 
@@ -99,8 +99,7 @@ static int take(struct search *s, struct runtime_facts *f)
     if (runtime_set(&f->c.runtime, "runc") || runtime_set(&f->c.name, s->name) ||
         runtime_set(&f->hostname, runtime_text(config, "hostname")))
         return -ENOMEM;
-    json_array_foreach(json_object_get(config, "labels"), i, label)
-    {
+    json_array_foreach (json_object_get(config, "labels"), i, label) {
         const char *text = json_string_value(label);
         if (text && !strncmp(text, "bundle=", 7))
             take_bundle(text + 7, f);

@@ -57,8 +57,7 @@ static int take_podman(int dir, const char *list, const char *id, struct runtime
     size_t i;
     if (runtime_json(dir, list, &ignored, &all))
         return 0; /* config.json alone still gives the command */
-    json_array_foreach(all, i, one)
-    {
+    json_array_foreach (all, i, one) {
         const char *its = runtime_text(one, "id"), *metadata = runtime_text(one, "metadata");
         if (!its || strcmp(its, id))
             continue;

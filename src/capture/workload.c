@@ -103,8 +103,7 @@ static void args_hash(const struct runtime_facts *f, char ret[9])
     size_t i;
     json_t *arg;
     buf_init(&b, RUNTIME_FILE_MAX);
-    json_array_foreach(f->args, i, arg)
-    {
+    json_array_foreach (f->args, i, arg) {
         if (!json_is_string(arg))
             continue;
         append_without(&b, json_string_value(arg), f->hostname);
@@ -121,8 +120,7 @@ static int set_command(struct runtime_facts *f)
     size_t i;
     json_t *arg;
     buf_init(&b, RUNTIME_FILE_MAX + 1);
-    json_array_foreach(f->args, i, arg)
-    {
+    json_array_foreach (f->args, i, arg) {
         if (!json_is_string(arg))
             continue;
         if (b.size)

@@ -323,15 +323,17 @@ static int learn(struct demo *d)
     return 0;
 }
 
-/* The alert of the attack: the web container's first one that was raised after the attack began. */
+/* The alert of the attack: one of the web container with evidence since the attack began. On a data
+ * directory that saw this attack before it may be the old one, repeated. */
 static json_t *alert_of_attack(struct demo *d)
 {
     json_t *alert;
     size_t i;
-    json_array_foreach(d->alerts, i,
-                       alert) if (demo_watch_is_of(alert, DEMO_WEB) &&
-                                  json_number_value(json_object_get(alert, "raised")) >=
-                                      d->attack_began) return alert;
+    json_array_foreach (d->alerts, i, alert) {
+        double last = json_number_value(json_object_get(alert, "last"));
+        if (demo_watch_is_of(alert, DEMO_WEB) && last >= d->attack_began)
+            return alert;
+    }
     return NULL;
 }
 

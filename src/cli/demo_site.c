@@ -1,13 +1,14 @@
 #include "cli/demo_site.h"
 
 /* CGI in dash and coreutils: every step of it is a program of its own, as in real life. Its hole is
- * the classic one: what the visitor asks for becomes part of a shell command (CWE-78). */
+ * the classic one: what the visitor asks for becomes part of a shell command (CWE-78). The steps
+ * run one after the other: pipes and $(...) make the order of calls a matter of chance, and a
+ * hundred seconds are too few to learn chance from. */
 static const char search[] = "#!/bin/sh\n"
                              "# /cgi-bin/search?q=word: looks a word up in the catalogue.\n"
-                             "q=$(busybox httpd -d \"${QUERY_STRING#q=}\")\n"
                              "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
-                             "sh -c \"grep -i -e $q /srv/catalogue.txt\" 2>&1\n"
-                             "date '+%s search' >> /srv/access.log\n";
+                             "sh -c \"grep -i -e ${QUERY_STRING#q=} /srv/catalogue.txt\" 2>&1\n"
+                             "exec date '+%s search' >> /srv/access.log\n";
 
 static const char stats[] = "#!/bin/sh\n"
                             "# /cgi-bin/stats: how busy the shop is.\n"
@@ -15,20 +16,19 @@ static const char stats[] = "#!/bin/sh\n"
                             "date '+%F %T'\n"
                             "wc -l /srv/access.log\n"
                             "tail -n 5 /srv/access.log\n"
-                            "ls -l /srv\n";
+                            "exec ls -l /srv\n";
 
 static const char order[] =
     "#!/bin/sh\n"
     "# POST /cgi-bin/order: keeps an order, and at most a hundred of them.\n"
     "printf 'Content-Type: text/plain\\r\\n\\r\\n'\n"
-    "t=$(mktemp /tmp/order.XXXXXX)\n"
-    "head -c 1000 > \"$t\"\n"
-    "cat \"$t\" >> /srv/orders\n"
+    "head -c 1000 > /tmp/order.$$\n"
+    "cat /tmp/order.$$ >> /srv/orders\n"
     "tail -n 100 /srv/orders > /srv/orders.new && mv /srv/orders.new /srv/orders\n"
-    "rm -f \"$t\"\n"
-    "echo ordered\n"
+    "rm -f /tmp/order.$$\n"
     "date '+%s order' >> /srv/access.log\n"
-    "tail -n 200 /srv/access.log > /srv/access.new && mv /srv/access.new /srv/access.log\n";
+    "tail -n 200 /srv/access.log > /srv/access.new && mv /srv/access.new /srv/access.log\n"
+    "echo ordered\n";
 
 static const char catalogue[] =
     "amber lantern\nbrass telescope\ncoil of rope\ncopper compass\ndeck chair\nfog horn\n"
@@ -61,9 +61,9 @@ int demo_site_web(const char *directory, struct box **ret)
 {
     static const char *const args[] = {"/bin/busybox",   "httpd", "-f",       "-p",
                                        "127.0.0.1:8080", "-h",    "/srv/www", NULL};
-    static const char *const programs[] = {"busybox", "dash", "grep", "head",   "tail",
-                                           "date",    "wc",   "ls",   "mktemp", "cat",
-                                           "mv",      "rm",   "id",   "chmod",  NULL};
+    static const char *const programs[] = {"busybox", "dash", "grep",  "head", "tail",
+                                           "date",    "wc",   "ls",    "cat",  "mv",
+                                           "rm",      "id",   "chmod", NULL};
     CLEANUP(box_freep) struct box *b = NULL;
     int r = box_new(directory, DEMO_WEB, args, &b);
     r = r < 0 ? r : box_add_programs(b, programs);

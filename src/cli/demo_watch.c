@@ -68,20 +68,21 @@ bool demo_watch_is_of(json_t *alert, const char *container)
     return !strcmp(text_of(json_object_get(alert, "container"), "name"), container);
 }
 
-int demo_watch_alerts(struct store *s, double from, json_t **ret)
+int demo_watch_alerts(struct store *s, double since, json_t **ret)
 {
     CLEANUP(json_decrefp) json_t *all = NULL, *ours = json_array();
     json_t *alert;
-    const struct store_query q = {
-        .kind = STORE_ALERT, .from = from, .limit = 1000, .oldest_first = true};
+    const struct store_query q = {.kind = STORE_ALERT, .limit = 1000, .oldest_first = true};
     size_t i;
     int r = ours ? store_find(s, &q, &all, NULL) : -ENOMEM;
     if (r < 0)
         return r;
-    json_array_foreach(all, i, alert) if (!json_is_true(json_object_get(alert, "held")) &&
-                                          (demo_watch_is_of(alert, DEMO_WEB) ||
-                                           demo_watch_is_of(alert, DEMO_REDIS)))
-        json_array_append(ours, alert);
+    json_array_foreach (all, i, alert) {
+        bool is_ours = demo_watch_is_of(alert, DEMO_WEB) || demo_watch_is_of(alert, DEMO_REDIS);
+        if (is_ours && !json_is_true(json_object_get(alert, "held")) &&
+            number_of(alert, "last") >= since)
+            json_array_append(ours, alert);
+    }
     *ret = TAKE(ours);
     return 0;
 }
@@ -90,8 +91,9 @@ static json_t *process_of(json_t *alert, const char *id)
 {
     json_t *process;
     size_t i;
-    json_array_foreach(json_object_get(alert, "processes"), i,
-                       process) if (!strcmp(text_of(process, "id"), id)) return process;
+    json_array_foreach (json_object_get(alert, "processes"), i, process)
+        if (!strcmp(text_of(process, "id"), id))
+            return process;
     return NULL;
 }
 
@@ -114,11 +116,9 @@ void demo_watch_marked(json_t *alert, const struct demo_attack *a, unsigned *ret
     json_t *sequence, *call;
     size_t i, j;
     unsigned marked = 0, attack = 0;
-    json_array_foreach(json_object_get(alert, "sequences"), i, sequence)
-    {
+    json_array_foreach (json_object_get(alert, "sequences"), i, sequence) {
         bool its = is_attack(alert, text_of(sequence, "process"), a);
-        json_array_foreach(json_object_get(sequence, "calls"), j, call)
-        {
+        json_array_foreach (json_object_get(sequence, "calls"), j, call) {
             bool strange = json_is_true(json_object_get(call, "strange"));
             marked += strange;
             attack += strange && its;

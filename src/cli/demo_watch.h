@@ -19,9 +19,9 @@ struct demo_profile {
 };
 int demo_watch_profile(struct store *s, const char *container, struct demo_profile *ret);
 
-/* Alerts (not held ones) of the demo's containers that began at or after from (wall s). *ret: array
- * of alert documents, oldest first; json_decref(). */
-int demo_watch_alerts(struct store *s, double from, json_t **ret);
+/* Alerts (not held ones) of the demo's containers that had evidence at or after since (wall s). *ret:
+ * array of alert documents, oldest first; json_decref(). */
+int demo_watch_alerts(struct store *s, double since, json_t **ret);
 /* Of that container only? */
 bool demo_watch_is_of(json_t *alert, const char *container);
 
