@@ -84,7 +84,7 @@ int demo_site_redis(const char *directory, struct box **ret)
     r = r < 0 ? r : box_add_directory(b, "/data", 0755);
     r = r < 0 ? r
               : box_add_file(b, "/etc/redis.conf", 0644,
-                             "bind 127.0.0.1\nport 6379\ndir /data\nsave 15 50\nappendonly yes\n"
+                             "bind 127.0.0.1\nport 6379\ndir /data\nsave \"\"\nappendonly yes\n"
                              "appendfsync everysec\nmaxmemory 32mb\n");
     if (r < 0)
         return r;
