@@ -37,7 +37,7 @@ struct row {
         hours; /* ready: second of the recording, negative never; hours of normal time */
     uint32_t false_alerts, false_startup, held;
     uint32_t attacks, found;
-    bool hit[ATTACKS_MAX];
+    bool hit[ATTACKS_MAX], extended[ATTACKS_MAX]; /* extended: only added to an open alert */
     double delay_s[ATTACKS_MAX];
 };
 
@@ -121,6 +121,9 @@ static void note_alert(const struct options *o, struct servers *s, const struct 
             row->delay_s[i] = MAX((b->until_ns - SERVERS_ZERO_NS) / 1e9 - attacks[i].start_s, 0);
         }
     }
+    uint32_t last = attack_at(attacks, n, seconds_of(b, a->last));
+    if (x->change != ALERT_CLOSED && last < n && !a->held)
+        row->extended[last] = true;
     if (x->change != ALERT_OPENED)
         return;
     bool attack = attack_at(attacks, n, seconds_of(b, a->first)) < n;
@@ -204,17 +207,21 @@ static json_t *row_json(const struct row *r, struct servers *s)
 {
     uint32_t n;
     const struct servers_mark *attacks = servers_attacks(s, &n);
-    json_t *missed = json_array(), *found = json_array();
+    json_t *missed = json_array(), *found = json_array(), *extended = json_array();
     for (uint32_t i = 0; i < r->attacks; i++)
         json_array_append_new(r->hit[i] ? found : missed, json_string(attacks[i].name));
+    for (uint32_t i = 0; i < r->attacks; i++) {
+        if (r->extended[i] && !r->hit[i])
+            json_array_append_new(extended, json_string(attacks[i].name));
+    }
     double delay = median_delay(r);
-    return json_pack("{ss so sf si si si sf si si so so so}", "workload", r->workload, "ready_s",
+    return json_pack("{ss so sf si si si sf si si so so so so}", "workload", r->workload, "ready_s",
                      r->ready_s < 0 ? json_null() : json_real(r->ready_s), "hours", r->hours,
                      "false_alerts", (int)r->false_alerts, "false_alerts_startup",
                      (int)r->false_startup, "held", (int)r->held, "false_alerts_per_hour",
                      r->hours > 0 ? r->false_alerts / r->hours : 0.0, "attacks", (int)r->attacks,
-                     "found", (int)r->found, "found_names", found, "missed", missed, "delay_s",
-                     delay < 0 ? json_null() : json_real(delay));
+                     "found", (int)r->found, "found_names", found, "missed", missed, "extended",
+                     extended, "delay_s", delay < 0 ? json_null() : json_real(delay));
 }
 
 static void print_row(const struct row *r, struct servers *s)
