@@ -50,6 +50,7 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
     e->decision = DECISION_PENDING;
     e->texts = e->populated = 0;
     e->hierarchies = bit;
+    e->joins = e->pad = 0;
     bpf_map_update_elem(&containers, &number, e, 0);
     bpf_map_update_elem(&paths, &hash, &number, 0);
     bpf_map_update_elem(&cgroups, &id, &number, 0);
@@ -99,6 +100,18 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
     return container_name(c, path, bit);
 }
 
+/* t comes into e's container from outside: a runtime brings it up, or somebody opens a session. */
+static __always_inline void task_join(struct task_struct *t, struct container_entry *e, u32 number)
+{
+    struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!s || (s->program && s->container != CONTAINER_UNKNOWN))
+        return; /* inside already, or inside another: its first container sticks to it */
+    if (!s->program)
+        s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
+    s->container = number;
+    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
+}
+
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struct *t)
 {
@@ -112,8 +125,11 @@ int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struc
         number = container_of_cgroup(c, bit == 2 ? CGROUP_V1 : 0);
     }
     struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
-    if (e)
+    if (e) {
         e->populated = 1;
+        if (e->decision != DECISION_HOST)
+            task_join(t, e, number);
+    }
     if (e || bpf_task_storage_get(&tasks, t, NULL, 0))
         __sync_fetch_and_add(&control.generation, 1);
     return 0;

@@ -131,6 +131,7 @@ struct container_entry {
     u32 texts;     /* in the dictionary, for the cap */
     u32 populated; /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
+    u32 joins, pad;  /* processes that entered from outside: the first brings the container up */
     char path[CONTAINER_PATH_BYTES];
 };
 
@@ -199,13 +200,14 @@ struct record_text {
 #define PATH_PARTS 24
 #define PATH_BYTES 1024 /* the parts, leaf first, each ending in NUL */
 #define ARGUMENT_BYTES 512
+enum join { JOIN_NONE, JOIN_START, JOIN_SESSION }; /* entered from outside: first of all, or later */
 enum program_event { PROGRAM_EXEC, PROGRAM_FOUND };
 struct record_process { /* program (with path and argv), fork, exit */
     u32 type, container;
     u64 time, start, parent_start;
     u32 tgid, tid, parent_tgid, program, parent_program;
     int exit_code;
-    u8 event, deleted, memfd, joined;
+    u8 event, deleted, memfd, joined; /* joined: enum join */
     u16 path_length, arguments_length; /* in data, one after the other */
 };
 struct record_program {

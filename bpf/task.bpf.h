@@ -118,6 +118,7 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     r->process.container = container;
     r->process.program = s->program;
     r->process.parent_program = s->parent_program;
+    r->process.joined = s->joined;
     if (old_tid)
         r->process.tid = old_tid;
     r->process.deleted = f && !BPF_CORE_READ(f, f_path.dentry, d_inode, i_nlink);

@@ -41,6 +41,8 @@ static void decision_put(struct decide *d, uint32_t number, const struct contain
         d->refused++;
     if (bpf_map_lookup_elem(d->kernel->maps[MAP_CONTAINERS], &number, &e) || e.decision == decision)
         return;
+    if (e.decision == DECISION_UNWANTED) /* what was sent while nobody wanted it was not kept */
+        __atomic_add_fetch(&d->kernel->control->epoch, 1, __ATOMIC_SEQ_CST);
     e.decision = decision;
     bpf_map_update_elem(d->kernel->maps[MAP_CONTAINERS], &number, &e, BPF_EXIST);
     generation_raise(d);
@@ -56,7 +58,7 @@ static void found_put(struct decide *d, const struct container *c)
         log_warn("container %s: known in the %s hierarchy only, which is not watched", c->id, hierarchy);
         return;
     }
-    struct container_entry e = {.cgroup = c->cgroup_id | (unified ? 0 : CGROUP_V1), .populated = 1,
+    struct container_entry e = {.cgroup = c->cgroup_id | (unified ? 0 : CGROUP_V1), .populated = 1, .joins = 1,
                                 .decision = c->wanted ? DECISION_WANTED : DECISION_UNWANTED,
                                 .hierarchies = unified ? 1 : 2};
     uint32_t number = c->number, other;

@@ -27,8 +27,8 @@ static void print_block(const struct block *b)
         printf("  container %u %s '%s' wanted %d state %u %s\n", b->containers[i].number, b->containers[i].id,
                b->containers[i].workload, b->containers[i].wanted, b->containers[i].state, b->containers[i].reason);
     for (uint32_t i = 0; i < b->n_processes && i < 20; i++)
-        printf("  process %u event %u container %u parent %u '%s' '%s'\n", b->processes[i].tgid,
-               b->processes[i].event, b->processes[i].container, b->processes[i].parent_tgid,
+        printf("  process %u event %u flags %u container %u parent %u '%s' '%s'\n", b->processes[i].tgid,
+               b->processes[i].event, b->processes[i].flags, b->processes[i].container, b->processes[i].parent_tgid,
                b->processes[i].path, b->processes[i].arguments);
     for (uint32_t i = 0; i < b->n_texts; i++)
         printf("  text %s %s container %u '%s'\n", text_kind_name(b->texts[i].kind),
