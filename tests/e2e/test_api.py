@@ -62,7 +62,7 @@ def test_every_get():
         assert o["alerts"]["new"] == 2 and o["live"]["calls_per_s"] == 123.5, o
         assert [a["id"] for a in o["latest"]] == ["a1", "a2"], o["latest"]
         assert o["ledger"] == {"seen": 1000, "stored": 900, "in_flight": 0, "balanced": True,
-                               "dropped": {"ring full": 100}}, o["ledger"]
+                               "dropped": {"ring full": 100}, "degraded": 0}, o["ledger"]
         web = [w for w in o["workloads"] if w["workload"] == samples.WORKLOAD][0]
         assert web["open_alerts"] == 2 and web["calls_per_s"] == 123.5, web
         _, d = c.get("/alerts?held=true")

@@ -225,6 +225,7 @@ export interface LedgerSum {
     in_flight: number;
     dropped: Record<string, number>;
     balanced: boolean;
+    degraded?: number; // of the stored: kept as counts per second only
 }
 
 export interface Ledger extends LedgerSum {
