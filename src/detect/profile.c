@@ -118,6 +118,13 @@ bool profile_ready(const struct profile *p, enum phase phase)
     return p->limits[phase].ready;
 }
 
+double profile_idle_s(const struct profile *p, uint64_t now_ns)
+{
+    if (!p->seen_ns)
+        return -1;
+    return now_ns > p->seen_ns ? (double)(now_ns - p->seen_ns) / 1e9 : 0;
+}
+
 uint32_t profile_version(const struct profile *p)
 {
     return p->version;

@@ -107,6 +107,8 @@ double profile_rate(const struct profile *p, enum phase phase, enum channel c, d
 bool profile_provisional(const struct profile *p, enum phase phase);
 /* Programs that this one was seen to start, at most max; returns how many. */
 uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max, uint64_t *ret);
+/* Seconds since its last window or second with calls; negative: there was none yet. */
+double profile_idle_s(const struct profile *p, uint64_t now_ns);
 uint32_t profile_version(const struct profile *p);
 /* Raised by every change of state, reason (by minute) or version. */
 uint64_t profile_changes(const struct profile *p);

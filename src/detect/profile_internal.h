@@ -57,6 +57,7 @@ struct profile {
 
     uint64_t epoch_ns; /* first sight; seconds count from here */
     uint64_t now_ns;
+    uint64_t seen_ns;                        /* last window, exec or second */
     uint64_t active_second, observed_second; /* the last one counted */
     uint32_t active_s, observed_s;
     uint32_t last_new_active_s; /* active_s when a program, edge or pair was last new */

@@ -157,6 +157,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
                  struct profile_view *ret)
 {
     touch(p, at->now_ns);
+    p->seen_ns = p->now_ns;
     bool learning = !p->limits[at->phase].ready;
     ret->hash = content_hash(s);
     ret->learning = learning;
@@ -305,6 +306,7 @@ void profile_second(struct profile *p, const struct profile_place *at, const str
                     uint32_t active_calls, struct score *ret)
 {
     touch(p, at->now_ns);
+    p->seen_ns = p->now_ns;
     struct sample s = {.kind = SAMPLE_BIN, .bin = b};
     bool learning = !p->limits[at->phase].ready;
     for (uint32_t d = 0; d < p->n_detectors; d++) {

@@ -79,7 +79,7 @@ static void deltas_state(struct profile *p, struct state *s)
 
 static void counters_state(struct profile *p, struct state *s)
 {
-    state_u64(s, &p->epoch_ns), state_u64(s, &p->now_ns);
+    state_u64(s, &p->epoch_ns), state_u64(s, &p->now_ns), state_u64(s, &p->seen_ns);
     state_u64(s, &p->active_second), state_u64(s, &p->observed_second);
     state_u32(s, &p->active_s), state_u32(s, &p->observed_s), state_u32(s, &p->last_new_active_s);
     state_u64(s, &p->last_new_ns), state_u8(s, &p->last_new_kind), state_u32(s, &p->block_s);

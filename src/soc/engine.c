@@ -14,6 +14,7 @@
 
 #define BIN_COUNTS_MAX 65536
 #define STARTUP_PAIRS_MAX 16384
+#define FORGET_BLOCKS 64 /* now and then is enough for what costs more */
 
 void engine_options_default(struct engine_options *ret)
 {
@@ -503,6 +504,10 @@ static void pass_time(struct engine *e, const struct block *b)
     }
     alert_stage_time(e);
     containers_forget(e);
+    if (e->counters.blocks % FORGET_BLOCKS == 0) {
+        profiles_forget(e);
+        containers_retry(e);
+    }
     for (uint32_t i = 0; i < e->n_profiles; i++)
         profile_tick(e->profiles[i], e->now_ns);
 }

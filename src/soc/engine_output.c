@@ -122,7 +122,7 @@ void outputs_collect(struct engine *e, struct engine_output *ret)
     }
     for (uint32_t i = 0; i < e->n_profiles; i++) {
         uint64_t changes = profile_changes(e->profiles[i]);
-        if (changes == e->profile_told[i] ||
+        if (changes == e->profile_told[i] || profile_idle_s(e->profiles[i], e->now_ns) < 0 ||
             !engine_room(e, (void **)&e->out_profiles, e->n_out_profiles, &e->out_profiles_capacity,
                          sizeof(*e->out_profiles)))
             continue;

@@ -8,6 +8,10 @@
 #include "base/hash.h"
 #include "soc/engine_internal.h"
 
+#define PROFILE_IDLE_S                                                                             \
+    86400.0 /* what is hardly learnt is forgotten after so long without a call                     \
+             */
+
 bool engine_room(struct engine *e, void **array, uint32_t n, uint32_t *capacity, size_t element)
 {
     if (n < *capacity)
@@ -116,6 +120,31 @@ static void container_join(struct engine *e, struct engine_container *c, const c
     c->start = profile_start(c->profile, c->start_ns);
 }
 
+/* Nobody wants it watched (any more): what it did before that was known is forgotten. */
+static void container_leave(struct engine_container *c)
+{
+    free(c->waiting);
+    c->waiting = NULL;
+    c->n_waiting = c->waiting_capacity = 0;
+    c->profile = NULL;
+    c->phase = PHASE_STEADY;
+    c->second = 0;
+    c->bin.n_counts = 0;
+}
+
+/* Puts the container under the profile of its workload, as far as that is known. */
+static void container_place(struct engine *e, struct engine_container *c)
+{
+    if (!c->info.wanted && c->info.number) {
+        container_leave(c);
+        return;
+    }
+    const char *workload = workload_of(e, &c->info);
+    bool moved = workload && c->profile && strcmp(workload, profile_workload(c->profile)) != 0;
+    if (workload && (!c->profile || moved))
+        container_join(e, c, workload, moved);
+}
+
 int containers_take(struct engine *e, const struct container *info)
 {
     struct engine_container *c = container_find(e, e->capture->capture, info->number);
@@ -130,11 +159,17 @@ int containers_take(struct engine *e, const struct container *info)
     }
     if (!c)
         return e->failed ? -ENOMEM : 0;
-    const char *workload = workload_of(e, &c->info);
-    bool moved = workload && c->profile && strcmp(workload, profile_workload(c->profile)) != 0;
-    if (workload && (!c->profile || moved))
-        container_join(e, c, workload, moved);
+    container_place(e, c);
     return 0;
+}
+
+void containers_retry(struct engine *e)
+{
+    for (uint32_t i = 0; i < e->n_containers; i++) {
+        if (!e->containers[i]->profile && !e->containers[i]->gone_ns &&
+            e->containers[i]->capture == e->capture->capture)
+            container_place(e, e->containers[i]);
+    }
 }
 
 void containers_forget(struct engine *e)
@@ -152,6 +187,40 @@ void containers_forget(struct engine *e)
         e->containers[n++] = c;
     }
     e->n_containers = n;
+}
+
+static bool profile_used(const struct engine *e, const struct profile *p)
+{
+    for (uint32_t i = 0; i < e->n_containers; i++) {
+        if (e->containers[i]->profile == p)
+            return true;
+    }
+    for (uint32_t i = 0; i < e->n_alerts; i++) {
+        if (e->alerts[i]->profile == p)
+            return true;
+    }
+    return false;
+}
+
+/* Workloads that came and went before anything was learnt of them must not fill the table:
+ * thousands of short-lived containers without metadata are a workload each. */
+void profiles_forget(struct engine *e)
+{
+    bool crowded = e->n_profiles >= e->options.profiles_max / 4 * 3;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->n_profiles; i++) {
+        struct profile *p = e->profiles[i];
+        double idle_s = profile_idle_s(p, e->now_ns);
+        bool poor = !profile_ready(p, PHASE_STEADY) && !profile_ready(p, PHASE_STARTUP);
+        bool stale = idle_s < 0 || idle_s > PROFILE_IDLE_S || (crowded && idle_s > 60);
+        if (poor && stale && !profile_used(e, p)) {
+            profile_free(p);
+            continue;
+        }
+        e->profile_told[n] = e->profile_told[i];
+        e->profiles[n++] = p;
+    }
+    e->n_profiles = n;
 }
 
 uint64_t process_key(uint64_t capture, uint32_t tgid, uint64_t start_ns)

@@ -535,6 +535,49 @@ static void test_caps_are_counted(void **state)
     teardown(&r);
 }
 
+static void test_unwanted_and_passing_containers(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.profiles_max = 16;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    /* Workload unknown at first: what it does waits, and counts once it is known. */
+    scene_container(&r.scene, 1, "", true);
+    r.scene.block->containers[0].state = CONTAINER_UNRESOLVED;
+    scene_boot(&r.scene, 1, 100);
+    serve(&r, 1, 2);
+    assert_int_equal(engine_profiles(r.engine), 0);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    serve(&r, 1, 1);
+    struct profile_status s;
+    profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
+    assert_true(s.windows >= 12); /* 4 a second */
+    /* Nobody wants it: nothing more is learnt. */
+    uint64_t calls = s.calls;
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    r.scene.block->containers[0].wanted = false;
+    serve(&r, 1, 2);
+    profile_status(engine_profile_find(r.engine, WORKLOAD), &s);
+    assert_int_equal(s.calls, calls);
+    /* Hundreds that come and go without a word do not fill the table. */
+    for (uint32_t c = 2; c < 300; c++) {
+        char workload[32];
+        snprintf(workload, sizeof(workload), "id-%u", c);
+        scene_container(&r.scene, c, workload, false);
+        step(&r);
+        scene_gone(&r.scene, c, workload);
+        for (int i = 0; i < 40; i++)
+            step(&r);
+    }
+    struct engine_counters k;
+    engine_counters(r.engine, &k);
+    assert_int_equal(k.refused_profiles, 0);
+    assert_true(k.profiles <= 16);
+    teardown(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_malformed_state_is_refused),
         cmocka_unit_test(test_profile_is_saved_and_put),
         cmocka_unit_test(test_caps_are_counted),
+        cmocka_unit_test(test_unwanted_and_passing_containers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
