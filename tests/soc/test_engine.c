@@ -529,7 +529,7 @@ static void test_caps_are_counted(void **state)
     engine_counters(r.engine, &k);
     assert_int_equal(k.containers, 2);
     assert_int_equal(k.refused_containers, 2);
-    assert_int_equal(k.refused_profiles, 1);
+    assert_true(k.refused_profiles >= 1); /* tried again now and then */
     assert_true(k.processes <= 16 && k.refused_processes > 0);
     assert_true(k.texts == 8 && k.refused_texts > 0);
     teardown(&r);
