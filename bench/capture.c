@@ -100,6 +100,23 @@ static void print_row(bool json, const char *figure, double value, double floor)
         printf("%-34s %8.1f ns/call   floor %8.1f   ratio %.2f\n", figure, value, floor, value / floor);
 }
 
+/* Programs that others have attached there are part of what a call costs here. */
+static int others(const struct kernel *k)
+{
+    struct bpf_prog_info own = {0}, info;
+    uint32_t id = 0, size = sizeof(own);
+    int n = 0;
+    bpf_obj_get_info_by_fd(k->exit_program, &own, &size);
+    while (!bpf_prog_get_next_id(id, &id)) {
+        CLEANUP(closep) int fd = bpf_prog_get_fd_by_id(id);
+        memset(&info, 0, sizeof(info));
+        size = sizeof(info);
+        if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
+            n += id != own.id && info.type == own.type && info.attach_btf_id == own.attach_btf_id;
+    }
+    return n;
+}
+
 static int run(struct kernel *k, struct empty_bpf *e, int rounds, bool json)
 {
     static double ns[VARIANTS][LOADS][ROUNDS_MAX];
@@ -143,12 +160,16 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         json |= !strcmp(argv[i], "--json");
         if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
-            rounds = MIN(atoi(argv[++i]), ROUNDS_MAX);
+            rounds = atoi(argv[++i]);
     }
+    rounds = MIN(rounds, ROUNDS_MAX);
     const struct capture_options options = {.arguments = ARGUMENTS_HASH, .host = true, .pin_directory = ""};
     struct kernel *k;
     if (rounds < 1 || kernel_open(&options, &k))
         return 2;
+    if (others(k))
+        fprintf(stderr, "%d other programs at the exit of system calls: floor and ratios are not those of an "
+                        "idle machine\n", others(k));
     struct empty_bpf *e = empty_bpf__open_and_load();
     if (!e)
         return 2;

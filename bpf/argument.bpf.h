@@ -244,10 +244,20 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
 {
     struct dictionary_key key = {container, text_hash(r)};
     u64 word = (u64)(WORD_HAS_ARGUMENT | (r->truncated ? WORD_TRUNCATED : 0)) << 32 | key.hash;
-    struct dictionary_entry *sent = bpf_map_lookup_elem(&dictionary, &key);
     struct dictionary_entry now = {control.epoch, 0, 0};
-    if (sent && sent->epoch == now.epoch)
+    u64 both = (u64)container << 32 | key.hash, i = key.hash & (RECENT - 1);
+    u32 zero = 0;
+    struct recent *recent = bpf_map_lookup_elem(&recents, &zero);
+    if (!recent)
+        return 0;
+    if (recent->key[i] == both && recent->epoch[i] == now.epoch)
         return word;
+    struct dictionary_entry *sent = bpf_map_lookup_elem(&dictionary, &key);
+    if (sent && sent->epoch == now.epoch) {
+        recent->key[i] = both;
+        recent->epoch[i] = now.epoch;
+        return word;
+    }
     struct container_entry *e = bpf_map_lookup_elem(&containers, &container);
     if (!sent && e && e->texts >= TEXTS_MAX) {
         __sync_fetch_and_add(&control.refused_texts, 1);

@@ -92,6 +92,19 @@ struct {
     __type(value, struct dictionary_entry);
 } dictionary SEC(".maps");
 
+/* The texts last seen on each CPU: most paths are opened again soon, and a look here costs a tenth. */
+#define RECENT 256
+struct recent {
+    u64 key[RECENT]; /* container << 32 | hash */
+    u32 epoch[RECENT];
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct recent);
+} recents SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 65536);
