@@ -64,6 +64,12 @@ struct profile {
     uint64_t last_new_ns;
     uint8_t last_new_kind;
     uint32_t block_s; /* seconds per time block */
+    /* Each time block and start may add an eighth of the sample: else a busy event loop, whose
+     * windows are nearly all different, fills it in its first minute and nothing later is held out.
+     */
+    struct {
+        uint32_t of, used;
+    } quota[PHASES];
     uint32_t starts_begun, starts_done;
     uint64_t ready_ns[PHASES];
     uint32_t version;

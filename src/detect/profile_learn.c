@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "detect/profile_internal.h"
 
+#define QUOTA_PARTS 8
+
 uint32_t profile_block(struct profile *p)
 {
     uint32_t block = profile_s(p, p->now_ns) / p->block_s;
@@ -148,6 +150,25 @@ static void mark(struct profile *p, const struct profile_place *at, struct conte
     c->last_s = now_s;
 }
 
+static bool has_room(struct profile *p, const struct profile_place *at)
+{
+    uint32_t of = at->phase == PHASE_STEADY ? profile_s(p, at->now_ns) / p->block_s : at->start;
+    if (p->quota[at->phase].of != of)
+        p->quota[at->phase].of = of, p->quota[at->phase].used = 0;
+    return p->quota[at->phase].used < p->contents.n_max / QUOTA_PARTS &&
+           p->contents.n < p->contents.n_max;
+}
+
+static int add_content(struct profile *p, const struct profile_place *at, const struct sample *s,
+                       uint64_t hash, struct content **ret)
+{
+    if (!has_room(p, at))
+        return -ENOSPC;
+    int err = contents_add(&p->contents, hash, s, ret);
+    p->quota[at->phase].used += err == 0;
+    return err;
+}
+
 static bool content_known(const struct content *c, enum phase phase)
 {
     return c && !c->delta && (c->mask[PHASE_STEADY] || c->mask[phase]);
@@ -162,7 +183,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
     ret->hash = content_hash(s);
     ret->learning = learning;
     struct content *c = contents_find(&p->contents, ret->hash);
-    ret->first = !c;
+    ret->first = !c && has_room(p, at);
     ret->known = content_known(c, at->phase);
     if (s->kind == SAMPLE_WINDOW && learning)
         p->windows++, p->calls += s->window->n_calls;
@@ -178,7 +199,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
             mark(p, at, c);
         return;
     }
-    if (!c && contents_add(&p->contents, ret->hash, s, &c) < 0) {
+    if (!c && add_content(p, at, s, ret->hash, &c) < 0) {
         profile_learn(p, at->phase, s, 1); /* full: still learnt, no longer held out */
         return;
     }
@@ -218,7 +239,10 @@ static void wait_in(struct profile *p, const struct profile_place *at, const str
     uint32_t now_s = profile_s(p, at->now_ns);
     uint32_t hour_s = alert ? now_s : now_s - now_s % PROFILE_HOUR_S;
     struct delta *d = find_delta(p, at->container, alert, hour_s);
-    if (!d || (!c && contents_add(&p->contents, hash, s, &c) < 0)) {
+    int err = c       ? 0
+              : alert ? contents_add(&p->contents, hash, s, &c) /* what a person asks for */
+                      : add_content(p, at, s, hash, &c);
+    if (!d || err < 0) {
         p->refused++;
         return;
     }
@@ -445,10 +469,9 @@ void profile_tick(struct profile *p, uint64_t now_ns)
             merged += settle(p, d.id, !d.taint);
     }
     p->n_deltas = n;
-    if (merged == 0)
-        return;
     evict(p);
-    calibrate_again(p);
+    if (merged)
+        calibrate_again(p);
 }
 
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,

@@ -84,8 +84,10 @@ static void counters_state(struct profile *p, struct state *s)
     state_u32(s, &p->active_s), state_u32(s, &p->observed_s), state_u32(s, &p->last_new_active_s);
     state_u64(s, &p->last_new_ns), state_u8(s, &p->last_new_kind), state_u32(s, &p->block_s);
     state_u32(s, &p->starts_begun), state_u32(s, &p->starts_done);
-    for (int i = 0; i < PHASES; i++)
+    for (int i = 0; i < PHASES; i++) {
         state_u64(s, &p->ready_ns[i]);
+        state_u32(s, &p->quota[i].of), state_u32(s, &p->quota[i].used);
+    }
     state_u32(s, &p->version);
     state_u64(s, &p->windows), state_u64(s, &p->calls), state_u64(s, &p->programs);
     state_u64(s, &p->pairs), state_u64(s, &p->ngrams), state_u64(s, &p->refused);
