@@ -8,53 +8,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bpf/event.h"
-#include "capture/bins.h"
+#include "capture/assembler.h"
 
-#define NO_WINDOW UINT32_MAX
 #define GAPS_MAX 4096
-
-struct memory { /* what a window needs of the calls before it */
-    uint64_t last_ns, exec_key;
-    uint8_t n_context, fresh; /* fresh: the next call is the first of a program */
-    uint8_t ended;            /* the last call was the thread's exit: its tid may come again */
-    uint16_t context[WINDOW_CONTEXT_MAX];
-};
-
-struct thread {
-    uint32_t tid, tgid, generation, container;
-    uint64_t program, start_ns;
-    struct memory now, before; /* before: as it was when the cut began */
-    uint64_t cut;              /* the last that touched it */
-    uint32_t window;           /* its open window in the block, or NO_WINDOW */
-    bool known, known_before, exited;
-    bool adopted; /* from an agent before us, without its exec number */
-};
-
-struct gap_found {
-    uint64_t position;
-    uint32_t ring;
-    struct gap gap;
-};
-
-struct run {
-    uint64_t time_ns, from, until;
-    uint64_t context[3];
-    uint32_t ring;
-};
-
-struct assembler {
-    uint64_t capture_id, cut;
-    uint64_t gap_first_ns, gap_last_ns; /* the newest loss */
-    struct table threads;    /* tid -> index in slots */
-    struct thread *slots;    /* [n_slots] */
-    uint32_t n_slots, slots_size, threads_max;
-    uint64_t refused;
-    struct bins bins;
-    struct run *runs;
-    struct gap_found *found; /* [n_found]: gap records of this cut */
-    uint32_t n_runs, runs_size, n_found, found_size;
-    uint32_t windows_size, gaps_size, ledger_size;
-};
 
 int assembler_new(uint64_t capture_id, uint32_t threads_max, struct assembler **ret)
 {
@@ -209,7 +165,7 @@ static int run_compare(const void *x, const void *y)
 
 /* Threads. */
 
-static struct thread *thread_new(struct assembler *a, uint32_t tid)
+struct thread *assembler_thread_new(struct assembler *a, uint32_t tid)
 {
     if (a->threads.n >= a->threads_max) {
         a->refused++;
@@ -222,7 +178,7 @@ static struct thread *thread_new(struct assembler *a, uint32_t tid)
     return &a->slots[a->n_slots++];
 }
 
-static void memory_clear(struct memory *m)
+void memory_clear(struct memory *m)
 {
     m->n_context = 0;
 }
@@ -232,7 +188,7 @@ static struct thread *thread_of_run(struct assembler *a, const struct run *run)
 {
     uint32_t tid = CONTEXT_TID(run->context[0]);
     uint64_t *at = table_get(&a->threads, (uint64_t)tid + 1);
-    struct thread *t = at ? &a->slots[*at] : thread_new(a, tid);
+    struct thread *t = at ? &a->slots[*at] : assembler_thread_new(a, tid);
     if (!t)
         return NULL;
     if (t->cut != a->cut) {
@@ -295,7 +251,7 @@ static int window_open(struct assembler *a, struct thread *t, const struct run *
     return 0;
 }
 
-static void memory_add(struct memory *m, uint16_t sysno)
+void memory_add(struct memory *m, uint16_t sysno)
 {
     if (m->n_context == WINDOW_CONTEXT_MAX) {
         memmove(m->context, m->context + 1, sizeof(m->context) - sizeof(m->context[0]));
@@ -519,104 +475,6 @@ void assembler_roll_back(struct assembler *a)
         t->known = t->known_before;
         t->cut = 0;
     }
-}
-
-void assembler_sweep(struct assembler *a, uint64_t before_ns,
-                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns), void *user)
-{
-    uint32_t n = 0;
-    table_clear(&a->threads);
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        const struct thread *t = &a->slots[i];
-        if (!t->known || (t->now.last_ns < before_ns && (t->exited || ended(user, t->tgid, t->start_ns))))
-            continue;
-        a->slots[n] = *t;
-        if (!table_put(&a->threads, (uint64_t)t->tid + 1, n))
-            n++;
-    }
-    a->n_slots = n;
-}
-
-int assembler_save(const struct assembler *a, struct block *b)
-{
-    b->threads = calloc(a->n_slots ? a->n_slots : 1, sizeof(*b->threads));
-    if (!b->threads)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < a->n_slots; i++) {
-        const struct thread *t = &a->slots[i];
-        if (!t->known)
-            continue;
-        struct thread_state *s = &b->threads[b->n_threads++];
-        *s = (struct thread_state){.start_ns = t->start_ns, .program = t->program,
-                                   .container = t->container, .tgid = t->tgid, .tid = t->tid,
-                                   .generation = t->generation, .n_context = t->now.n_context};
-        memcpy(s->context, t->now.context, sizeof(s->context));
-    }
-    return 0;
-}
-
-uint32_t assembler_dump(const struct assembler *a, struct thread_memory *ret, uint32_t max)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < a->n_slots && n < max; i++) {
-        const struct thread *t = &a->slots[i];
-        if (!t->known || t->exited)
-            continue;
-        struct thread_memory *m = &ret[n++];
-        *m = (struct thread_memory){.start_ns = t->start_ns, .program = t->program,
-                                    .exec_key = t->now.exec_key, .last_ns = t->now.last_ns,
-                                    .container = t->container, .tgid = t->tgid, .tid = t->tid,
-                                    .generation = t->generation, .n_context = t->now.n_context};
-        memcpy(m->context, t->now.context, sizeof(m->context));
-    }
-    return n;
-}
-
-int assembler_restore(struct assembler *a, const struct thread_memory *from, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        const struct thread_memory *m = &from[i];
-        if (m->n_context > WINDOW_CONTEXT_MAX || table_get(&a->threads, (uint64_t)m->tid + 1))
-            continue;
-        struct thread *t = thread_new(a, m->tid);
-        if (!t)
-            return -ENOMEM;
-        t->tgid = m->tgid;
-        t->generation = m->generation;
-        t->container = m->container;
-        t->program = m->program;
-        t->start_ns = m->start_ns;
-        t->known = true;
-        t->now.exec_key = m->exec_key;
-        t->now.last_ns = m->last_ns;
-        t->now.n_context = m->n_context;
-        memcpy(t->now.context, m->context, sizeof(t->now.context));
-    }
-    return 0;
-}
-
-int assembler_replay(struct assembler *a, const struct block *b)
-{
-    for (uint32_t i = 0; i < b->n_windows; i++) {
-        const struct window *w = &b->windows[i];
-        uint64_t *at = table_get(&a->threads, (uint64_t)w->tid + 1);
-        struct thread *t = at ? &a->slots[*at] : thread_new(a, w->tid);
-        if (!t)
-            continue; /* counted */
-        if (!t->known || t->generation != w->generation || t->tgid != w->tgid || t->program != w->program ||
-            w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
-            memory_clear(&t->now);
-        t->tgid = w->tgid;
-        t->generation = w->generation;
-        t->container = w->container;
-        t->program = w->program;
-        t->start_ns = w->start_ns;
-        t->known = t->adopted = true;
-        t->now.last_ns = w->last_ns;
-        for (uint32_t k = 0; k < w->n_calls; k++)
-            memory_add(&t->now, w->sysno[k]);
-    }
-    return 0;
 }
 
 uint32_t assembler_threads(const struct assembler *a)
