@@ -1,7 +1,6 @@
 /* Thresholds from held-out normal time: k-fold by time block (steady) or by start (start-up). Each
  * fold's models are trained on the contents of the others; what only that fold has is scored with
  * them: what other folds have too is normal by definition. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,10 +266,9 @@ static void window_keys(struct keys *k, const struct profile *p, const struct sa
         if (cold)
             continue;
         uint64_t pair = hash_mix(w->program, w->sysno[i]);
-        if (!syscall_is_noise(w->sysno[i]))
+        if (profile_call_counts(w->sysno[i], 0))
             keys_add(k, EVIDENCE_PAIR, pair, mask);
-        int error = ret_is_error(w->ret[i]) ? ret_errno(w->ret[i]) : 0;
-        if (error && error < 512 && error != EINTR) /* as the novelty detector counts them */
+        if (ret_is_error(w->ret[i]) && profile_call_counts(w->sysno[i], w->ret[i]))
             keys_add(k, EVIDENCE_ERRNO, hash_mix(pair, w->ret[i]), mask);
     }
 }

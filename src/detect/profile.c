@@ -155,6 +155,15 @@ double profile_extend(const struct profile *p, enum phase phase, enum channel c)
     return limits_of(p, phase)->extend[c];
 }
 
+bool profile_call_counts(uint16_t sysno, uint16_t ret)
+{
+    if (syscall_is_noise(sysno))
+        return false;
+    int error = ret_is_error(ret) ? ret_errno(ret) : 0;
+    return error < 512 && error != EAGAIN && error != EINTR && error != ETIMEDOUT &&
+           error != ECONNRESET && error != EPIPE;
+}
+
 bool profile_kind_opens(const struct profile *p, enum phase phase, unsigned kind)
 {
     const struct limits *l = limits_of(p, phase);

@@ -98,6 +98,10 @@ double profile_extend(const struct profile *p, enum phase phase, enum channel c)
  */
 #define KIND_BOLD EVIDENCE_KINDS
 #define NOVELTY_KINDS (EVIDENCE_KINDS + 1)
+/* Does a first sight of a call, or of its error (ret class, 0 none), say anything? Not of noise
+ * calls: the scheduler decides; not EAGAIN, EINTR, ETIMEDOUT, ECONNRESET, EPIPE: timing and peers
+ * do. */
+bool profile_call_counts(uint16_t sysno, uint16_t ret);
 /* May first sights of this kind open an alert alone? */
 bool profile_kind_opens(const struct profile *p, enum phase phase, unsigned kind);
 /* Calls learnt of a program, both phases. */

@@ -137,7 +137,8 @@ static int counted_kind(const struct engine *e, const struct profile *p, const s
 {
     if (x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE)
         return x->kind;
-    if (x->kind == EVIDENCE_PAIR && syscall_is_noise(x->sysno))
+    if ((x->kind == EVIDENCE_PAIR || x->kind == EVIDENCE_ERRNO) &&
+        !profile_call_counts(x->sysno, x->error))
         return -1;
     uint64_t calls = profile_program_calls(p, x->program);
     if (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail))
