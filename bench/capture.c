@@ -1,5 +1,5 @@
-/* ns that the capture adds to a system call, beside nothing and beside an empty exit program: medians
- * of interleaved rounds in one run. capture [--json] [--rounds N]. As root. */
+/* ns that the capture adds to a system call, beside nothing and beside an empty exit program:
+ * medians of interleaved rounds in one run. capture [--json] [--rounds N]. As root. */
 #include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -64,7 +64,8 @@ static void rings_empty(struct kernel *k)
     for (uint32_t cpu = 0; cpu < k->cpus; cpu++)
         if (k->rings[cpu].header)
             k->rings[cpu].header->tail = k->rings[cpu].header->head;
-    *(volatile uint64_t *)(void *)k->record_consumer = *(volatile uint64_t *)(void *)k->record_producer;
+    *(volatile uint64_t *)(void *)k->record_consumer =
+        *(volatile uint64_t *)(void *)k->record_producer;
 }
 
 static int attach(struct kernel *k, const struct empty_bpf *e, int variant)
@@ -76,7 +77,8 @@ static int attach(struct kernel *k, const struct empty_bpf *e, int variant)
         k->control->generation++;
         rings_empty(k);
     }
-    return bpf_raw_tracepoint_open(NULL, variant == EMPTY ? bpf_program__fd(e->progs.empty) : k->exit_program);
+    return bpf_raw_tracepoint_open(NULL, variant == EMPTY ? bpf_program__fd(e->progs.empty)
+                                                          : k->exit_program);
 }
 
 static int compare(const void *a, const void *b)
@@ -95,9 +97,11 @@ static void print_row(bool json, const char *figure, double value, double floor)
 {
     if (json)
         printf("{\"figure\": \"%s\", \"value\": %.1f, \"unit\": \"ns/call\", \"floor\": %.1f, "
-               "\"ratio\": %.2f}\n", figure, value, floor, value / floor);
+               "\"ratio\": %.2f}\n",
+               figure, value, floor, value / floor);
     else
-        printf("%-34s %8.1f ns/call   floor %8.1f   ratio %.2f\n", figure, value, floor, value / floor);
+        printf("%-34s %8.1f ns/call   floor %8.1f   ratio %.2f\n", figure, value, floor,
+               value / floor);
 }
 
 /* Programs that others have attached there are part of what a call costs here. */
@@ -149,7 +153,8 @@ static int run(struct kernel *k, struct empty_bpf *e, int rounds, bool json)
         print_row(json, figure, of[NOTHING], of[NOTHING]);
     }
     if (dropped)
-        fprintf(stderr, "%lu calls were dropped: they cost something else\n", (unsigned long)dropped);
+        fprintf(stderr, "%lu calls were dropped: they cost something else\n",
+                (unsigned long)dropped);
     return 0;
 }
 
@@ -163,13 +168,17 @@ int main(int argc, char **argv)
             rounds = atoi(argv[++i]);
     }
     rounds = MIN(rounds, ROUNDS_MAX);
-    const struct capture_options options = {.arguments = ARGUMENTS_HASH, .host = true, .pin_directory = ""};
+    const struct capture_options options = {
+        .arguments = ARGUMENTS_HASH, .host = true, .pin_directory = ""};
     struct kernel *k;
     if (rounds < 1 || kernel_open(&options, &k))
         return 2;
     if (others(k))
-        fprintf(stderr, "%d other programs at the exit of system calls: floor and ratios are not those of an "
-                        "idle machine\n", others(k));
+        fprintf(
+            stderr,
+            "%d other programs at the exit of system calls: floor and ratios are not those of an "
+            "idle machine\n",
+            others(k));
     struct empty_bpf *e = empty_bpf__open_and_load();
     if (!e)
         return 2;

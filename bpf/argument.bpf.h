@@ -7,7 +7,8 @@
 #define TEXTS_MAX 8192 /* per container: past it words say that there is no text */
 #define PROT_WRITE_EXEC 6
 #define PROT_EXEC 4
-#define CLONE_NEW 0x7e020000 /* all CLONE_NEW* name spaces but time's, which clone() cannot ask for */
+#define CLONE_NEW                                                                                  \
+    0x7e020000 /* all CLONE_NEW* name spaces but time's, which clone() cannot ask for */
 #define MODE_EXEC 0111
 #define MODE_SET_ID 06000
 #define MOUNT_FLAGS 0x1f7f /* MS_RDONLY..MS_REMOUNT, MS_BIND, MS_MOVE: what a mount does */
@@ -32,7 +33,8 @@ static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n)
 /* The hash of what r says. The bytes after length, up to a multiple of 8, must be zero. */
 static __always_inline u32 text_hash(const struct record_text *r)
 {
-    u64 h = control.seed[0] ^ ((u64)r->value << 32 | (u32)r->number << 16 | r->form << 8 | r->access);
+    u64 h =
+        control.seed[0] ^ ((u64)r->value << 32 | (u32)r->number << 16 | r->form << 8 | r->access);
     h = (h ^ h >> 29) * 0x9e3779b97f4a7c15ull;
     h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3);
     h = (h ^ control.seed[1]) * 0xff51afd7ed558ccdull;
@@ -150,7 +152,7 @@ static __always_inline bool flag_set(struct record_text *r, u32 value)
 static __always_inline u8 access_of_open(u64 flags)
 {
     if (flags & O_CREAT)
-        return 3; /* create */
+        return 3;                                 /* create */
     return flags & (O_ACCMODE | O_TRUNC) ? 2 : 1; /* write, read */
 }
 

@@ -43,8 +43,8 @@ static __always_inline u64 word_of(u32 sysno, u64 ret, u32 flags, u32 hash)
 }
 
 /* Counts the call and writes its words. aux: a further word, or 0. */
-static __always_inline void call_write(struct ring_map *m, bool fresh, u32 sysno, u64 ret, u32 flags,
-                                       u32 hash, u64 aux, u64 aux2)
+static __always_inline void call_write(struct ring_map *m, bool fresh, u32 sysno, u64 ret,
+                                       u32 flags, u32 hash, u64 aux, u64 aux2)
 {
     struct ring *r = &m->header;
     u64 head = r->head;
@@ -126,14 +126,15 @@ static __noinline int agent_check(struct pt_regs *regs, struct task_struct *t)
 static __always_inline u32 argument_kind(u32 sysno)
 {
     u64 i = sysno;
-    barrier_value(i); /* 6.1 does not see that the upper half of a register is zero: so it is masked */
+    barrier_value(
+        i); /* 6.1 does not see that the upper half of a register is zero: so it is masked */
     i &= 0xfff;
     return i < ARGUMENT_CALLS ? argument_of[i & (ARGUMENT_CALLS - 1)] : 0;
 }
 
 /* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
-static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t, const struct pt_regs *regs,
-                                       u32 sysno, u64 ret)
+static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t,
+                                       const struct pt_regs *regs, u32 sysno, u64 ret)
 {
     u32 kind = argument_kind(sysno), form = kind >> 8;
     if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
@@ -241,7 +242,8 @@ int BPF_PROG(vigia_process_exit, struct task_struct *t)
     struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
     long nr = regs->orig_ax;
     bool compat = t->thread_info.status & TS_COMPAT;
-    /* Whoever was killed comes here with a call that is counted already: only these two never return. */
+    /* Whoever was killed comes here with a call that is counted already: only these two never
+     * return. */
     if (compat ? nr == 1 || nr == 252 : nr == 60 || nr == 231)
         call_without_exit(t, (compat ? 1 << 10 : 0) | nr, RET_NEVER, 0);
     struct ring_map *m = ring_get();

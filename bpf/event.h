@@ -1,7 +1,7 @@
 /* What the kernel programs and user space share: ring words, records, maps. The only such header.
  *
- * A ring is one CPU's: a header page pair, then a power of two of 64-bit words that user space maps.
- * One producer (that CPU, preemption off), one consumer. Bits 63:62 of a word are its type:
+ * A ring is one CPU's: a header page pair, then a power of two of 64-bit words that user space
+ * maps. One producer (that CPU, preemption off), one consumer. Bits 63:62 of a word are its type:
  *
  *   syscall    type 2 | abi 2 | number 10 | ret 9 | flags 9 | argument hash 32
  *   context    three words:
@@ -37,12 +37,12 @@ enum word_type { WORD_NONE, WORD_SYSCALL, WORD_CONTEXT, WORD_AUX };
 #define WORD_HASH(w) ((u32)(w))
 
 enum word_flag { /* the low ones are enum call_flag of event/syscall.h */
-    WORD_HAS_ARGUMENT = 1 << 0,
-    WORD_TRUNCATED = 1 << 1,
-    WORD_CLAIMED = 1 << 2,
-    WORD_NO_TEXT = 1 << 3,
-    WORD_AFTER_GAP = 1 << 4,
-    WORD_EXTENSION = 1 << 8,
+                 WORD_HAS_ARGUMENT = 1 << 0,
+                 WORD_TRUNCATED = 1 << 1,
+                 WORD_CLAIMED = 1 << 2,
+                 WORD_NO_TEXT = 1 << 3,
+                 WORD_AFTER_GAP = 1 << 4,
+                 WORD_EXTENSION = 1 << 8,
 };
 
 #define CONTEXT_WORDS 3
@@ -67,7 +67,8 @@ enum context_flag { CONTEXT_MOVED = 1 << 0 }; /* not in the cgroup that named it
 enum aux_kind {
     AUX_STAMP,     /* ns of the call before it */
     AUX_LATENCY,   /* ns that the call before it took */
-    AUX_GAP_FIRST, /* time of the first call lost; GAP_LAST and (GAP_CONTAINER, GAP_CALLS)... follow */
+    AUX_GAP_FIRST, /* time of the first call lost; GAP_LAST and (GAP_CONTAINER, GAP_CALLS)... follow
+                    */
     AUX_GAP_LAST,
     AUX_GAP_CONTAINER,
     AUX_GAP_CALLS,
@@ -99,11 +100,11 @@ struct ring {
     /* The run's key: a new context is written when any of it differs. */
     u64 task, jiffy, migrations;
     u32 pid, generation, slot, wanted;
-    u64 tail_seen; /* the tail as last read: room is certain up to it */
+    u64 tail_seen;   /* the tail as last read: room is certain up to it */
     u64 begun, done; /* calls counted, calls finished: equal when the state is at rest */
-    u64 gap_first; /* time of the first call lost since the last gap record; 0 none */
-    u64 dropped;   /* all calls lost for want of room */
-    u64 woken;     /* tail at the last wake-up */
+    u64 gap_first;   /* time of the first call lost since the last gap record; 0 none */
+    u64 dropped;     /* all calls lost for want of room */
+    u64 woken;       /* tail at the last wake-up */
     u32 n_drops, pad2;
     struct ring_drop drops[RING_DROPS];
     struct ring_slot slots[RING_SLOTS];
@@ -114,7 +115,8 @@ struct seen_key {
     u32 cpu, container;
 };
 
-/* Kernfs ids are unique within a hierarchy only: those of v1 carry this bit in the map of cgroups. */
+/* Kernfs ids are unique within a hierarchy only: those of v1 carry this bit in the map of cgroups.
+ */
 #define CGROUP_V1 (1ull << 63)
 
 /* What user space decided about a container. */
@@ -128,8 +130,8 @@ enum container_decision {
 struct container_entry {
     u64 cgroup;
     u32 decision;
-    u32 texts;     /* in the dictionary, for the cap */
-    u32 populated; /* a task was attached: cgroups made below are inside it */
+    u32 texts;       /* in the dictionary, for the cap */
+    u32 populated;   /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
     u32 joins, pad;  /* processes that entered from outside: the first brings the container up */
     char path[CONTAINER_PATH_BYTES];
@@ -156,37 +158,38 @@ enum record_type {
 
 #define ARGUMENT_CALLS 512
 enum argument_form { /* where a call has the argument that is worth hashing */
-    ARGUMENT_NONE,
-    ARGUMENT_OPEN,
-    ARGUMENT_OPENAT,
-    ARGUMENT_OPENAT2,
-    ARGUMENT_PATH0, /* a path in the first argument, ... */
-    ARGUMENT_PATH1,
-    ARGUMENT_PATH2,
-    ARGUMENT_PATH3,
-    ARGUMENT_EXEC,  /* path: first; exec_at: second; after a success as the exec said */
-    ARGUMENT_EXECAT,
-    ARGUMENT_CHMOD,
-    ARGUMENT_FCHMODAT,
-    ARGUMENT_FCHMOD,
-    ARGUMENT_ADDRESS, /* second and third */
-    ARGUMENT_SENDTO,
-    ARGUMENT_SENDMSG,
-    ARGUMENT_PROT, /* flags */
-    ARGUMENT_CLONE,
-    ARGUMENT_CLONE3,
-    ARGUMENT_SETNS,
-    ARGUMENT_PTRACE,
-    ARGUMENT_MOUNT,
-    ARGUMENT_SOCKET,
+                     ARGUMENT_NONE,
+                     ARGUMENT_OPEN,
+                     ARGUMENT_OPENAT,
+                     ARGUMENT_OPENAT2,
+                     ARGUMENT_PATH0, /* a path in the first argument, ... */
+                     ARGUMENT_PATH1,
+                     ARGUMENT_PATH2,
+                     ARGUMENT_PATH3,
+                     ARGUMENT_EXEC, /* path: first; exec_at: second; after a success as the exec
+                                       said */
+                     ARGUMENT_EXECAT,
+                     ARGUMENT_CHMOD,
+                     ARGUMENT_FCHMODAT,
+                     ARGUMENT_FCHMOD,
+                     ARGUMENT_ADDRESS, /* second and third */
+                     ARGUMENT_SENDTO,
+                     ARGUMENT_SENDMSG,
+                     ARGUMENT_PROT, /* flags */
+                     ARGUMENT_CLONE,
+                     ARGUMENT_CLONE3,
+                     ARGUMENT_SETNS,
+                     ARGUMENT_PTRACE,
+                     ARGUMENT_MOUNT,
+                     ARGUMENT_SOCKET,
 };
 
-enum text_form { /* how the bytes of a text record are to be read */
-    FORM_PATH,   /* path as given; relative ones begin without '/' */
-    FORM_UNIX,   /* socket path; first byte NUL: abstract */
-    FORM_INET,   /* value: class << 16 | port (0: high) */
-    FORM_FAMILY, /* value: address family */
-    FORM_FLAG,   /* value: of the call `number` */
+enum text_form {              /* how the bytes of a text record are to be read */
+                 FORM_PATH,   /* path as given; relative ones begin without '/' */
+                 FORM_UNIX,   /* socket path; first byte NUL: abstract */
+                 FORM_INET,   /* value: class << 16 | port (0: high) */
+                 FORM_FAMILY, /* value: address family */
+                 FORM_FLAG,   /* value: of the call `number` */
 };
 
 #define TEXT_BYTES 256
@@ -200,14 +203,18 @@ struct record_text {
 #define PATH_PARTS 24
 #define PATH_BYTES 1024 /* the parts, leaf first, each ending in NUL */
 #define ARGUMENT_BYTES 512
-enum join { JOIN_NONE, JOIN_START, JOIN_SESSION }; /* entered from outside: first of all, or later */
+enum join {
+    JOIN_NONE,
+    JOIN_START,
+    JOIN_SESSION
+}; /* entered from outside: first of all, or later */
 enum program_event { PROGRAM_EXEC, PROGRAM_FOUND };
 struct record_process { /* program (with path and argv), fork, exit */
     u32 type, container;
     u64 time, start, parent_start;
     u32 tgid, tid, parent_tgid, program, parent_program;
     int exit_code;
-    u8 event, deleted, memfd, joined; /* joined: enum join */
+    u8 event, deleted, memfd, joined;  /* joined: enum join */
     u16 path_length, arguments_length; /* in data, one after the other */
 };
 struct record_program {
@@ -242,12 +249,12 @@ struct control {
     u32 stamp;      /* a time word after every call */
     u32 latency;    /* look for entry times at exits */
     u32 latency_epoch;
-    u32 host;       /* host processes are wanted, as container 0 */
+    u32 host; /* host processes are wanted, as container 0 */
     u32 self_tgid;
     u64 self_start;
-    u64 self_nonce; /* whoever calls getppid with it is the agent */
-    u32 hierarchy_v1; /* id of the v1 hierarchy that names containers; 0 none */
-    u32 memory_v1;    /* that is memory's, not pids' */
+    u64 self_nonce;     /* whoever calls getppid with it is the agent */
+    u32 hierarchy_v1;   /* id of the v1 hierarchy that names containers; 0 none */
+    u32 memory_v1;      /* that is memory's, not pids' */
     u64 next_container; /* counters of the kernel side */
     u64 next_program;
     u64 no_ring;      /* calls on a CPU without ring */

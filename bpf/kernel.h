@@ -1,4 +1,5 @@
-/* The few kernel fields that the programs read; offsets come from the running kernel's BTF (CO-RE). */
+/* The few kernel fields that the programs read; offsets come from the running kernel's BTF (CO-RE).
+ */
 #ifndef VIGIA_KERNEL_H
 #define VIGIA_KERNEL_H
 

@@ -40,9 +40,9 @@ struct {
 struct task_state {
     u32 container; /* the first it was in; CONTAINER_UNKNOWN: none */
     u32 program, parent_program;
-    u32 sent_epoch; /* epoch in which the program's record was sent */
+    u32 sent_epoch;  /* epoch in which the program's record was sent */
     u32 joined, pad; /* enum join, until its first exec inside */
-    u64 exec;       /* argument of the exec that is about to exit, as argument_word(); 0 none */
+    u64 exec;        /* argument of the exec that is about to exit, as argument_word(); 0 none */
 };
 
 struct {
@@ -92,7 +92,8 @@ struct {
     __type(value, struct dictionary_entry);
 } dictionary SEC(".maps");
 
-/* The texts last seen on each CPU: most paths are opened again soon, and a look here costs a tenth. */
+/* The texts last seen on each CPU: most paths are opened again soon, and a look here costs a tenth.
+ */
 #define RECENT 256
 struct recent {
     u64 key[RECENT]; /* container << 32 | hash */
@@ -110,7 +111,8 @@ struct {
     __uint(max_entries, 65536);
     __type(key, u32);
     __type(value, u64);
-} programs SEC(".maps"); /* exec number -> text id of its key: user space's notes for its successor */
+} programs
+    SEC(".maps"); /* exec number -> text id of its key: user space's notes for its successor */
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -190,8 +190,8 @@ static __always_inline bool ring_room(struct ring *r, u64 head, u64 words)
     return head + words - r->tail_seen <= ring_words;
 }
 
-/* Context of a new run, after a gap record where calls were lost. Returns the new head, or 0: no room.
- * *flags gets WORD_AFTER_GAP. */
+/* Context of a new run, after a gap record where calls were lost. Returns the new head, or 0: no
+ * room. *flags gets WORD_AFTER_GAP. */
 static __noinline u64 context_write(struct ring_map *m, u32 *flags)
 {
     struct ring *r = &m->header;
@@ -207,13 +207,15 @@ static __noinline u64 context_write(struct ring_map *m, u32 *flags)
     } else if (!ring_room(r, head, 8)) {
         return 0;
     }
-    ring_put(m, head, (u64)WORD_CONTEXT << WORD_TYPE_SHIFT |
-                          (u64)(control.level & 7) << CONTEXT_LEVEL_SHIFT |
-                          (u64)(s->flags & 3) << CONTEXT_FLAGS_SHIFT |
-                          (u64)s->container << CONTEXT_CONTAINER_SHIFT | (s->tid & 0x3fffff));
+    ring_put(m, head,
+             (u64)WORD_CONTEXT << WORD_TYPE_SHIFT |
+                 (u64)(control.level & 7) << CONTEXT_LEVEL_SHIFT |
+                 (u64)(s->flags & 3) << CONTEXT_FLAGS_SHIFT |
+                 (u64)s->container << CONTEXT_CONTAINER_SHIFT | (s->tid & 0x3fffff));
     ring_put(m, head + 1, (u64)WORD_CONTEXT << WORD_TYPE_SHIFT | CONTEXT_TIME(bpf_ktime_get_ns()));
-    ring_put(m, head + 2, (u64)WORD_CONTEXT << WORD_TYPE_SHIFT |
-                              (u64)s->thread_generation << CONTEXT_GENERATION_SHIFT |
-                              (u64)s->program << CONTEXT_PROGRAM_SHIFT | (s->tgid & 0x3fffff));
+    ring_put(m, head + 2,
+             (u64)WORD_CONTEXT << WORD_TYPE_SHIFT |
+                 (u64)s->thread_generation << CONTEXT_GENERATION_SHIFT |
+                 (u64)s->program << CONTEXT_PROGRAM_SHIFT | (s->tgid & 0x3fffff));
     return head + CONTEXT_WORDS;
 }

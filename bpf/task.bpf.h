@@ -5,7 +5,8 @@
 
 static __always_inline u32 container_of_cgroup(struct cgroup *c, u64 v1)
 {
-    /* Up the tree, since cgroups below those that were there before us have no number of their own. */
+    /* Up the tree, since cgroups below those that were there before us have no number of their own.
+     */
     for (int i = 0; i < CGROUP_LEVELS && c; i++) {
         u64 id = BPF_CORE_READ(c, kn, id) | v1;
         u32 *number = bpf_map_lookup_elem(&cgroups, &id);
@@ -145,7 +146,8 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     return 0;
 }
 
-/* The task's state, made where it is missing and the task is in a container (or is to be captured). */
+/* The task's state, made where it is missing and the task is in a container (or is to be captured).
+ */
 static __always_inline struct task_state *state_of(struct task_struct *t, u32 number)
 {
     struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
@@ -159,7 +161,8 @@ static __always_inline struct task_state *state_of(struct task_struct *t, u32 nu
     } else if (s) {
         s->container = CONTAINER_UNKNOWN;
         s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
-        leader = bpf_task_storage_get(&tasks, t->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+        leader =
+            bpf_task_storage_get(&tasks, t->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
         if (leader && leader != s && !leader->program) {
             leader->container = CONTAINER_UNKNOWN;
             leader->program = s->program;

@@ -1,4 +1,5 @@
-/* Which calls have an argument that is hashed: enum argument_form << 8 | enum text_access by number. */
+/* Which calls have an argument that is hashed: enum argument_form << 8 | enum text_access by
+ * number. */
 #pragma once
 
 #include <stdint.h>

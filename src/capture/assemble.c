@@ -66,8 +66,8 @@ static int run_add(struct assembler *a, const struct ring_read *r, uint32_t ring
     if (grow(&a->runs, a->n_runs, &a->runs_size, sizeof(*a->runs)))
         return -ENOMEM;
     struct run *run = &a->runs[a->n_runs++];
-    *run = (struct run){.time_ns = CONTEXT_TIME(r->context[1]), .from = from, .until = from,
-                        .ring = ring};
+    *run = (struct run){
+        .time_ns = CONTEXT_TIME(r->context[1]), .from = from, .until = from, .ring = ring};
     memcpy(run->context, r->context, sizeof(run->context));
     return 0;
 }
@@ -142,8 +142,7 @@ static int runs_find(struct assembler *a, const struct ring_read *rings, uint32_
             a->runs[a->n_runs - 1].until = ++at;
             continue;
         }
-        if (at + CONTEXT_WORDS > r.head ||
-            CONTEXT_TIME(r.words[(at + 1) & r.mask]) >= t0)
+        if (at + CONTEXT_WORDS > r.head || CONTEXT_TIME(r.words[(at + 1) & r.mask]) >= t0)
             break;
         for (int k = 0; k < CONTEXT_WORDS; k++)
             r.context[k] = r.words[(at + (uint64_t)k) & r.mask];
@@ -229,7 +228,8 @@ static int window_open(struct assembler *a, struct thread *t, const struct run *
         return -ENOMEM;
     struct window *w = &b->windows[b->n_windows];
     memset(w, 0, sizeof(*w));
-    w->id = (struct window_id){a->capture_id, (uint64_t)cpu << 48 | (position & ((1ull << 48) - 1))};
+    w->id =
+        (struct window_id){a->capture_id, (uint64_t)cpu << 48 | (position & ((1ull << 48) - 1))};
     w->first_ns = w->last_ns = run->time_ns;
     w->program = t->program;
     w->start_ns = t->start_ns;
@@ -268,7 +268,8 @@ struct call {
 
 static struct call call_of(uint64_t word, uint32_t container, const struct names *names)
 {
-    struct call c = {.sysno = (uint16_t)WORD_SYSNO(word), .ret = (uint16_t)WORD_RET(word),
+    struct call c = {.sysno = (uint16_t)WORD_SYSNO(word),
+                     .ret = (uint16_t)WORD_RET(word),
                      .flags = (uint8_t)WORD_FLAGS(word)};
     if (c.flags & CALL_HAS_ARGUMENT) {
         c.argument = names->argument(names->user, container, WORD_HASH(word));
@@ -291,7 +292,8 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
     if (t->window != NO_WINDOW) {
         const struct window *w = &b->windows[t->window];
         /* A window is one program's, one level's, and of what was not lost in between. */
-        bool lost = t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns;
+        bool lost =
+            t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns;
         if (w->n_calls == WINDOW_CALLS_MAX || w->level != CONTEXT_LEVEL(run->context[0]) || lost ||
             w->container != t->container)
             t->window = NO_WINDOW;
@@ -313,8 +315,8 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
     memory_add(&t->now, c.sysno);
     t->now.ended = c.sysno == SYS_exit || c.sysno == SYS_exit_group;
     t->now.last_ns = run->time_ns;
-    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program,
-                                      c.sysno, w->level);
+    struct bin_count *count =
+        bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program, c.sysno, w->level);
     if (count) {
         count->calls++;
         count->errors += ret_is_error(c.ret);
@@ -325,8 +327,8 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
 static void latency_add(struct assembler *a, const struct thread *t, const struct run *run,
                         uint64_t word, uint16_t sysno)
 {
-    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program, sysno,
-                                      (uint8_t)CONTEXT_LEVEL(run->context[0]));
+    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program,
+                                      sysno, (uint8_t)CONTEXT_LEVEL(run->context[0]));
     if (count && AUX_KIND(word) == AUX_LATENCY) {
         count->latency_ns += AUX_VALUE(word);
         count->latency_calls++;
@@ -384,7 +386,8 @@ static int run_deliver(struct assembler *a, const struct run *run, struct ring_r
             error = call_add(a, t, run, r->cpu, r->from, windows_max, c, b);
             delivered += !error;
             sysno = c.sysno;
-            t->exited |= c.ret == RET_NEVER && (SYSNO_NUMBER(sysno) == SYS_exit || SYSNO_NUMBER(sysno) == SYS_exit_group);
+            t->exited |= c.ret == RET_NEVER &&
+                         (SYSNO_NUMBER(sysno) == SYS_exit || SYSNO_NUMBER(sysno) == SYS_exit_group);
         }
     }
     struct ledger_count *l = delivered ? ledger_at(a, b, container) : NULL;
@@ -424,7 +427,8 @@ static int checkpoint_write(const struct ring_read *rings, uint32_t n, struct bl
 }
 
 /* Gap records that lie before where reading stopped. */
-static int gaps_tell(struct assembler *a, struct ring_read *rings, const struct names *names, struct block *b)
+static int gaps_tell(struct assembler *a, struct ring_read *rings, const struct names *names,
+                     struct block *b)
 {
     for (uint32_t i = 0; i < a->n_found; i++) {
         const struct gap_found *f = &a->found[i];

@@ -28,7 +28,8 @@ struct ring_read {
     uint64_t from, head; /* positions: read [from, head) */
     uint64_t context[3]; /* in force at from */
     uint64_t gap_first;  /* calls are being lost since then; 0: not */
-    uint64_t counted; /* calls read or known to be lost since the audit began; CALLS_UNKNOWN: not begun */
+    uint64_t counted;    /* calls read or known to be lost since the audit began; CALLS_UNKNOWN: not
+                            begun */
     uint16_t cpu;
 };
 #define CALLS_UNKNOWN UINT64_MAX

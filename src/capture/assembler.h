@@ -38,8 +38,8 @@ struct run {
 struct assembler {
     uint64_t capture_id, cut;
     uint64_t gap_first_ns, gap_last_ns; /* the newest loss */
-    struct table threads;    /* tid -> index in slots */
-    struct thread *slots;    /* [n_slots] */
+    struct table threads;               /* tid -> index in slots */
+    struct thread *slots;               /* [n_slots] */
     uint32_t n_slots, slots_size, threads_max;
     uint64_t refused;
     struct bins bins;

@@ -39,12 +39,14 @@ static bool ring_at_rest(const struct capture *c, const struct ring_read *r, uin
 static int seen_by_nobody(struct capture *c, struct block *b, uint16_t cpu, int64_t difference)
 {
     if (c->unbalanced++ < 10)
-        log_error("CPU %u: the kernel counted %ld calls more than came out of its ring", cpu, (long)difference);
+        log_error("CPU %u: the kernel counted %ld calls more than came out of its ring", cpu,
+                  (long)difference);
     struct ledger_count *l = realloc(b->ledger, (b->n_ledger + 1) * sizeof(*l));
     if (!l)
         return -ENOMEM;
     b->ledger = l;
-    l[b->n_ledger++] = (struct ledger_count){.container = CONTAINER_UNKNOWN, .seen = (uint64_t)difference};
+    l[b->n_ledger++] =
+        (struct ledger_count){.container = CONTAINER_UNKNOWN, .seen = (uint64_t)difference};
     return 0;
 }
 
@@ -74,8 +76,8 @@ int audit(struct capture *c, struct block *b)
     return 0;
 }
 
-static int degraded_take(struct capture *c, const struct bin_key *key, const struct bin_value *values,
-                         int cpus, uint64_t second)
+static int degraded_take(struct capture *c, const struct bin_key *key,
+                         const struct bin_value *values, int cpus, uint64_t second)
 {
     uint32_t number = key->container;
     if (!decide_wanted(&c->decide, &number) || c->n_degraded >= DEGRADED_MAX)
@@ -88,7 +90,9 @@ static int degraded_take(struct capture *c, const struct bin_key *key, const str
         c->degraded = more;
     }
     struct degraded *d = &c->degraded[c->n_degraded++];
-    *d = (struct degraded){.container = number, .sysno = (uint16_t)key->sysno, .second = second,
+    *d = (struct degraded){.container = number,
+                           .sysno = (uint16_t)key->sysno,
+                           .second = second,
                            .program = known_program_of(&c->known, number, key->program, 0)};
     for (int i = 0; i < cpus; i++) {
         d->calls += values[i].calls;
@@ -121,18 +125,24 @@ static int degraded_bin(struct block *b, const struct degraded *d)
         return -ENOMEM;
     b->bins = bins;
     struct bin *bin = &bins[b->n_bins];
-    *bin = (struct bin){.container = d->container, .second = d->second, .level = LEVEL_BINS_ONLY,
-                        .counts = calloc(1, sizeof(*bin->counts)), .n_counts = 1};
+    *bin = (struct bin){.container = d->container,
+                        .second = d->second,
+                        .level = LEVEL_BINS_ONLY,
+                        .counts = calloc(1, sizeof(*bin->counts)),
+                        .n_counts = 1};
     if (!bin->counts)
         return -ENOMEM;
     b->n_bins++;
-    bin->counts[0] = (struct bin_count){.program = d->program, .sysno = d->sysno, .calls = (uint32_t)d->calls,
+    bin->counts[0] = (struct bin_count){.program = d->program,
+                                        .sysno = d->sysno,
+                                        .calls = (uint32_t)d->calls,
                                         .errors = (uint32_t)d->errors};
     struct ledger_count *l = realloc(b->ledger, (b->n_ledger + 1) * sizeof(*l));
     if (!l)
         return -ENOMEM;
     b->ledger = l;
-    l[b->n_ledger] = (struct ledger_count){.container = d->container, .seen = d->calls, .delivered = d->calls};
+    l[b->n_ledger] =
+        (struct ledger_count){.container = d->container, .seen = d->calls, .delivered = d->calls};
     l[b->n_ledger++].dropped[DROP_DEGRADED] = d->calls;
     return 0;
 }
@@ -141,7 +151,8 @@ int degraded_tell(struct capture *c, uint64_t now_ns, struct block *b)
 {
     if (c->kernel->control->level < LEVEL_BINS_ONLY && !c->n_degraded && !c->draining)
         return 0;
-    c->draining = c->kernel->control->level >= LEVEL_BINS_ONLY; /* one more look after the level rises */
+    c->draining =
+        c->kernel->control->level >= LEVEL_BINS_ONLY; /* one more look after the level rises */
     int error = degraded_read(c, now_ns / NS_PER_S);
     for (uint32_t i = 0; i < c->n_degraded && !error; i++)
         error = degraded_bin(b, &c->degraded[i]);

@@ -54,7 +54,10 @@ static int bins_grow(struct bins *b)
 struct bin_count *bins_at(struct bins *b, uint32_t container, uint64_t second, uint64_t program,
                           uint16_t sysno, uint8_t level)
 {
-    struct bin_entry key = {.second = second, .container = container, .level = level, .used = 1,
+    struct bin_entry key = {.second = second,
+                            .container = container,
+                            .level = level,
+                            .used = 1,
                             .count = {.program = program, .sysno = sysno}};
     if ((b->n + 1) * 2 > b->capacity && bins_grow(b))
         return NULL;

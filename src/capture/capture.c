@@ -71,8 +71,11 @@ static int rings_add(struct capture *c)
             c->committed = committed;
         if (!rings || !committed)
             return -ENOMEM;
-        rings[c->n_rings] = (struct ring_read){.words = r->words, .counted = CALLS_UNKNOWN, .mask = c->kernel->ring_words - 1,
-                                               .from = r->header->tail, .cpu = (uint16_t)cpu};
+        rings[c->n_rings] = (struct ring_read){.words = r->words,
+                                               .counted = CALLS_UNKNOWN,
+                                               .mask = c->kernel->ring_words - 1,
+                                               .from = r->header->tail,
+                                               .cpu = (uint16_t)cpu};
         committed[c->n_rings] = rings[c->n_rings];
         c->n_rings++;
     }
@@ -125,7 +128,7 @@ static int blind_since(struct capture *c, const struct block *last)
     if (c->kernel->taken_up || !last)
         return 0;
     bool same_boot = !memcmp(last->boot, c->boot, sizeof(c->boot));
-    const char *reason = !same_boot           ? "reboot"
+    const char *reason = !same_boot            ? "reboot"
                          : c->kernel->upgraded ? "upgrade"
                                                : "no agent ran, and nothing was pinned";
     return blind_add(c, same_boot ? last->until_ns : 0, c->cut_ns, reason);
@@ -335,8 +338,8 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
 
 static bool block_empty(const struct block *b)
 {
-    return !b->n_windows && !b->n_bins && !b->n_texts && !b->n_processes && !b->n_containers && !b->n_gaps &&
-           !b->n_ledger && !b->n_blinds && !b->snapshot;
+    return !b->n_windows && !b->n_bins && !b->n_texts && !b->n_processes && !b->n_containers &&
+           !b->n_gaps && !b->n_ledger && !b->n_blinds && !b->snapshot;
 }
 
 int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
@@ -368,7 +371,8 @@ int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
 void capture_commit(struct capture *c, const struct block *b)
 {
     for (uint32_t i = 0; i < c->n_rings; i++)
-        __atomic_store_n(&c->kernel->rings[c->rings[i].cpu].header->tail, c->rings[i].from, __ATOMIC_RELEASE);
+        __atomic_store_n(&c->kernel->rings[c->rings[i].cpu].header->tail, c->rings[i].from,
+                         __ATOMIC_RELEASE);
     records_free(c->kernel, c->records);
     memcpy(c->committed, c->rings, c->n_rings * sizeof(*c->rings));
     state_save(c);
@@ -432,13 +436,18 @@ void capture_resend_texts(struct capture *c)
 void capture_get_stats(const struct capture *c, struct capture_stats *ret)
 {
     *ret = (struct capture_stats){
-        .capture_id = c->kernel->capture_id, .cpus = c->n_rings,
-        .ring_bytes = c->kernel->ring_words * 8, .threads = assembler_threads(c->assembler),
-        .processes = c->known.tgids.n, .texts = c->known.dictionary.n,
+        .capture_id = c->kernel->capture_id,
+        .cpus = c->n_rings,
+        .ring_bytes = c->kernel->ring_words * 8,
+        .threads = assembler_threads(c->assembler),
+        .processes = c->known.tgids.n,
+        .texts = c->known.dictionary.n,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,
-        .ring_fill_max = c->fill_max, .audits = c->audits, .unbalanced = c->unbalanced,
+        .ring_fill_max = c->fill_max,
+        .audits = c->audits,
+        .unbalanced = c->unbalanced,
         .lost_records = c->kernel->control->lost_records,
         .unknown_programs = c->known.unknown_programs,
     };
@@ -469,14 +478,17 @@ int capture_probe(char *why, unsigned size)
     struct kernel *k = NULL;
     const struct capture_options options = {.pin_directory = "", .ring_bytes = 1};
     if (access("/sys/kernel/btf/vmlinux", R_OK)) {
-        snprintf(why, size, "the kernel has no BTF (/sys/kernel/btf/vmlinux): it takes one built with "
-                            "CONFIG_DEBUG_INFO_BTF, as those of Debian are");
+        snprintf(why, size,
+                 "the kernel has no BTF (/sys/kernel/btf/vmlinux): it takes one built with "
+                 "CONFIG_DEBUG_INFO_BTF, as those of Debian are");
         return -ENOENT;
     }
     int error = kernel_open(&options, &k);
     if (error) {
-        snprintf(why, size, "the kernel refuses to load the programs (%s): run as root, or with "
-                            "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", strerror(-error));
+        snprintf(why, size,
+                 "the kernel refuses to load the programs (%s): run as root, or with "
+                 "CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE",
+                 strerror(-error));
         return error;
     }
     error = kernel_attach_calls(k);

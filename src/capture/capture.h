@@ -42,7 +42,8 @@ void capture_wait(struct capture *c);
 /* Step of declared degradation: set by the agent under pressure (spool behind, memory). */
 void capture_set_level(struct capture *c, enum capture_level level);
 
-/* A segment of the spool is lost, and with it texts that are sent only once: they are sent again. */
+/* A segment of the spool is lost, and with it texts that are sent only once: they are sent again.
+ */
 void capture_resend_texts(struct capture *c);
 
 struct capture_stats {
@@ -51,7 +52,7 @@ struct capture_stats {
     uint64_t ring_bytes;
     uint64_t threads, processes, texts; /* in tables now */
     uint64_t refused_threads, refused_processes, refused_texts;
-    double ring_fill_max; /* 0..1 at the last tick */
+    double ring_fill_max;        /* 0..1 at the last tick */
     uint64_t audits, unbalanced; /* comparisons with the kernel's own count, and how many failed */
     uint64_t lost_records;       /* records of processes and texts for which there was no room */
     uint64_t unknown_programs;   /* programs whose record was lost: looked up in /proc */
@@ -61,5 +62,6 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret);
 /* Detaches; the pins stay when keep_pins, so that the kernel goes on collecting. */
 void capture_close(struct capture *c, bool keep_pins);
 
-/* Can eBPF capture work here? 0, or -errno and in why (size bytes) what is missing and the remedy. */
+/* Can eBPF capture work here? 0, or -errno and in why (size bytes) what is missing and the remedy.
+ */
 int capture_probe(char *why, unsigned size);

@@ -55,10 +55,13 @@ static void found_put(struct decide *d, const struct container *c)
     const char *v1 = d->kernel->control->memory_v1 ? "memory" : "pids";
     bool unified = !strcmp(hierarchy, "unified");
     if (!unified && strcmp(hierarchy, v1)) {
-        log_warn("container %s: known in the %s hierarchy only, which is not watched", c->id, hierarchy);
+        log_warn("container %s: known in the %s hierarchy only, which is not watched", c->id,
+                 hierarchy);
         return;
     }
-    struct container_entry e = {.cgroup = c->cgroup_id | (unified ? 0 : CGROUP_V1), .populated = 1, .joins = 1,
+    struct container_entry e = {.cgroup = c->cgroup_id | (unified ? 0 : CGROUP_V1),
+                                .populated = 1,
+                                .joins = 1,
                                 .decision = c->wanted ? DECISION_WANTED : DECISION_UNWANTED,
                                 .hierarchies = unified ? 1 : 2};
     uint32_t number = c->number, other;
@@ -85,8 +88,9 @@ static void pinned_add(struct decide *d, uint64_t now_ns)
             continue;
         e.path[sizeof(e.path) - 1] = 0;
         if (number >= FIRST_OF_KERNEL) {
-            decision_put(d, number,
-                         containers_add(d->containers, number, e.cgroup & ~CGROUP_V1, e.path, now_ns));
+            decision_put(
+                d, number,
+                containers_add(d->containers, number, e.cgroup & ~CGROUP_V1, e.path, now_ns));
             continue;
         }
         struct container old = {.number = number, .cgroup_id = e.cgroup & ~CGROUP_V1, .id = e.path};
@@ -115,8 +119,9 @@ void decide_new(struct decide *d, const struct record_cgroup *r)
 {
     char path[CONTAINER_PATH_BYTES];
     snprintf(path, sizeof(path), "%.*s", (int)sizeof(r->path) - 1, r->path);
-    decision_put(d, r->container,
-                 containers_add(d->containers, r->container, r->cgroup & ~CGROUP_V1, path, r->time));
+    decision_put(
+        d, r->container,
+        containers_add(d->containers, r->container, r->cgroup & ~CGROUP_V1, path, r->time));
 }
 
 void decide_gone(struct decide *d, const struct record_cgroup *r)
@@ -127,7 +132,8 @@ void decide_gone(struct decide *d, const struct record_cgroup *r)
     if (number == r->container)
         containers_remove(d->containers, number, r->time);
     if ((d->n_gone & (d->n_gone - 1)) == 0) {
-        struct gone *more = realloc(d->gone, (d->n_gone ? 2 * (size_t)d->n_gone : 1) * sizeof(*more));
+        struct gone *more =
+            realloc(d->gone, (d->n_gone ? 2 * (size_t)d->n_gone : 1) * sizeof(*more));
         if (!more)
             return; /* it is kept, which costs a place in tables */
         d->gone = more;
@@ -142,7 +148,7 @@ static bool number_is_gone(uint64_t key, uint64_t *value, void *user)
 }
 
 /* Deletes the entries of a map whose key says that they are a forgotten container's. */
-#define MAP_FORGET(fd, type, member)                                                                 \
+#define MAP_FORGET(fd, type, member)                                                               \
     do {                                                                                           \
         type key_, next_;                                                                          \
         int error_ = bpf_map_get_next_key((fd), NULL, &next_);                                     \

@@ -17,7 +17,8 @@ struct decide {
     struct gone {
         uint32_t number;
         uint64_t due_ns;
-    } *gone; /* [n_gone]: cgroups that are removed, in time order, with calls perhaps still in the rings */
+    } *gone; /* [n_gone]: cgroups that are removed, in time order, with calls perhaps still in the
+                rings */
     uint32_t n_gone;
 };
 
@@ -27,7 +28,8 @@ void decide_done(struct decide *d);
 int decide_scan(struct decide *d, uint64_t now_ns);
 void decide_new(struct decide *d, const struct record_cgroup *r);
 void decide_gone(struct decide *d, const struct record_cgroup *r);
-/* Forgets cgroups that went long enough ago that nothing of them is left in rings read up to read_ns. */
+/* Forgets cgroups that went long enough ago that nothing of them is left in rings read up to
+ * read_ns. */
 void decide_forget(struct decide *d, uint64_t read_ns);
 /* A container's wanted may have changed. */
 void decide_changed(struct decide *d, const struct container *c);

@@ -18,23 +18,33 @@ struct value_name {
 };
 
 static const struct value_name clones[] = {
-    {CLONE_NEWUSER, "CLONE_NEWUSER"}, {CLONE_NEWNS, "CLONE_NEWNS"},   {CLONE_NEWPID, "CLONE_NEWPID"},
-    {CLONE_NEWNET, "CLONE_NEWNET"},   {CLONE_NEWIPC, "CLONE_NEWIPC"}, {CLONE_NEWUTS, "CLONE_NEWUTS"},
+    {CLONE_NEWUSER, "CLONE_NEWUSER"},     {CLONE_NEWNS, "CLONE_NEWNS"},
+    {CLONE_NEWPID, "CLONE_NEWPID"},       {CLONE_NEWNET, "CLONE_NEWNET"},
+    {CLONE_NEWIPC, "CLONE_NEWIPC"},       {CLONE_NEWUTS, "CLONE_NEWUTS"},
     {CLONE_NEWCGROUP, "CLONE_NEWCGROUP"}, {0}};
-static const struct value_name prots[] = {{PROT_WRITE, "PROT_WRITE"}, {PROT_EXEC, "PROT_EXEC"}, {0}};
-static const struct value_name mounts[] = {
-    {MS_BIND, "MS_BIND"}, {MS_REMOUNT, "MS_REMOUNT"}, {MS_MOVE, "MS_MOVE"}, {MS_RDONLY, "MS_RDONLY"}, {0}};
-static const struct value_name families[] = {
-    {AF_UNIX, "AF_UNIX"},       {AF_INET, "AF_INET"}, {AF_INET6, "AF_INET6"}, {AF_NETLINK, "AF_NETLINK"},
-    {AF_PACKET, "AF_PACKET"}, {AF_ALG, "AF_ALG"},   {AF_VSOCK, "AF_VSOCK"}, {0}};
+static const struct value_name prots[] = {
+    {PROT_WRITE, "PROT_WRITE"}, {PROT_EXEC, "PROT_EXEC"}, {0}};
+static const struct value_name mounts[] = {{MS_BIND, "MS_BIND"},
+                                           {MS_REMOUNT, "MS_REMOUNT"},
+                                           {MS_MOVE, "MS_MOVE"},
+                                           {MS_RDONLY, "MS_RDONLY"},
+                                           {0}};
+static const struct value_name families[] = {{AF_UNIX, "AF_UNIX"},     {AF_INET, "AF_INET"},
+                                             {AF_INET6, "AF_INET6"},   {AF_NETLINK, "AF_NETLINK"},
+                                             {AF_PACKET, "AF_PACKET"}, {AF_ALG, "AF_ALG"},
+                                             {AF_VSOCK, "AF_VSOCK"},   {0}};
 static const struct value_name types[] = {
-    {SOCK_STREAM, "SOCK_STREAM"}, {SOCK_DGRAM, "SOCK_DGRAM"}, {SOCK_RAW, "SOCK_RAW"},
+    {SOCK_STREAM, "SOCK_STREAM"},       {SOCK_DGRAM, "SOCK_DGRAM"},   {SOCK_RAW, "SOCK_RAW"},
     {SOCK_SEQPACKET, "SOCK_SEQPACKET"}, {SOCK_PACKET, "SOCK_PACKET"}, {0}};
-static const struct value_name requests[] = {
-    {PTRACE_TRACEME, "PTRACE_TRACEME"}, {PTRACE_PEEKTEXT, "PTRACE_PEEKTEXT"},
-    {PTRACE_PEEKDATA, "PTRACE_PEEKDATA"}, {PTRACE_POKETEXT, "PTRACE_POKETEXT"},
-    {PTRACE_POKEDATA, "PTRACE_POKEDATA"}, {PTRACE_ATTACH, "PTRACE_ATTACH"},
-    {PTRACE_SEIZE, "PTRACE_SEIZE"}, {PTRACE_SETREGS, "PTRACE_SETREGS"}, {0}};
+static const struct value_name requests[] = {{PTRACE_TRACEME, "PTRACE_TRACEME"},
+                                             {PTRACE_PEEKTEXT, "PTRACE_PEEKTEXT"},
+                                             {PTRACE_PEEKDATA, "PTRACE_PEEKDATA"},
+                                             {PTRACE_POKETEXT, "PTRACE_POKETEXT"},
+                                             {PTRACE_POKEDATA, "PTRACE_POKEDATA"},
+                                             {PTRACE_ATTACH, "PTRACE_ATTACH"},
+                                             {PTRACE_SEIZE, "PTRACE_SEIZE"},
+                                             {PTRACE_SETREGS, "PTRACE_SETREGS"},
+                                             {0}};
 
 static size_t add(char *ret, size_t at, char between, const char *name)
 {

@@ -87,11 +87,16 @@ static void control_init(struct control *c, const struct capture_options *o)
 static void map_fds(struct kernel *k)
 {
     struct bpf_map *const maps[KERNEL_MAPS] = {
-        [MAP_CONTROL] = k->skeleton->maps.bss,          [MAP_RINGS] = k->skeleton->maps.rings,
-        [MAP_RECORDS] = k->skeleton->maps.records,      [MAP_CGROUPS] = k->skeleton->maps.cgroups,
-        [MAP_CONTAINERS] = k->skeleton->maps.containers, [MAP_SEEN] = k->skeleton->maps.seen,
-        [MAP_DICTIONARY] = k->skeleton->maps.dictionary, [MAP_BINS] = k->skeleton->maps.bins,
-        [MAP_STATE] = k->skeleton->maps.state,          [MAP_PROGRAMS] = k->skeleton->maps.programs,
+        [MAP_CONTROL] = k->skeleton->maps.bss,
+        [MAP_RINGS] = k->skeleton->maps.rings,
+        [MAP_RECORDS] = k->skeleton->maps.records,
+        [MAP_CGROUPS] = k->skeleton->maps.cgroups,
+        [MAP_CONTAINERS] = k->skeleton->maps.containers,
+        [MAP_SEEN] = k->skeleton->maps.seen,
+        [MAP_DICTIONARY] = k->skeleton->maps.dictionary,
+        [MAP_BINS] = k->skeleton->maps.bins,
+        [MAP_STATE] = k->skeleton->maps.state,
+        [MAP_PROGRAMS] = k->skeleton->maps.programs,
     };
     for (int i = 0; i < KERNEL_MAPS; i++)
         k->maps[i] = bpf_map__fd(maps[i]);
@@ -106,11 +111,14 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
         return -errno;
     CLEANUP(closep) int model = ring_make(k);
     if (model < 0) {
-        log_error("making a ring of %lu KiB: %s", (unsigned long)(k->ring_words * 8 / 1024), strerror(-model));
+        log_error("making a ring of %lu KiB: %s", (unsigned long)(k->ring_words * 8 / 1024),
+                  strerror(-model));
         return model;
     }
-    bool sqe = !tracepoint_exists("io_uring_submit_req") && tracepoint_exists("io_uring_submit_sqe");
-    bpf_program__set_autoload(k->skeleton->progs.vigia_submit_req, tracepoint_exists("io_uring_submit_req"));
+    bool sqe =
+        !tracepoint_exists("io_uring_submit_req") && tracepoint_exists("io_uring_submit_sqe");
+    bpf_program__set_autoload(k->skeleton->progs.vigia_submit_req,
+                              tracepoint_exists("io_uring_submit_req"));
     bpf_program__set_autoload(k->skeleton->progs.vigia_submit_sqe, sqe);
     bpf_map__set_inner_map_fd(k->skeleton->maps.rings, model);
     bpf_map__set_max_entries(k->skeleton->maps.rings, k->cpus);
@@ -122,7 +130,8 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
     int error = vigia_bpf__load(k->skeleton);
     if (error) {
         log_error("loading the kernel programs: %s; it takes CAP_BPF and CAP_PERFMON (or root) and "
-                  "a kernel from 5.15 on with BTF: `vigia doctor` says what is missing", strerror(-error));
+                  "a kernel from 5.15 on with BTF: `vigia doctor` says what is missing",
+                  strerror(-error));
         return error;
     }
     map_fds(k);
@@ -141,7 +150,8 @@ static int map_ring(struct kernel *k, uint32_t cpu, int fd)
 
 static int map_all(struct kernel *k)
 {
-    void *p = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, k->maps[MAP_CONTROL], 0);
+    void *p = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+                   k->maps[MAP_CONTROL], 0);
     if (p == MAP_FAILED)
         return -errno;
     k->control = p;
@@ -155,7 +165,8 @@ static int map_all(struct kernel *k)
     if (p == MAP_FAILED)
         return -errno;
     k->record_consumer = p;
-    p = mmap(NULL, page + 2 * k->record_bytes, PROT_READ, MAP_SHARED, k->maps[MAP_RECORDS], (off_t)page);
+    p = mmap(NULL, page + 2 * k->record_bytes, PROT_READ, MAP_SHARED, k->maps[MAP_RECORDS],
+             (off_t)page);
     if (p == MAP_FAILED)
         return -errno;
     k->record_producer = p;
@@ -296,9 +307,9 @@ int kernel_attach_calls(struct kernel *k)
     if (k->taken_up)
         return 0;
     const struct bpf_program *const programs[] = {
-        k->skeleton->progs.vigia_fork,       k->skeleton->progs.vigia_exec,
+        k->skeleton->progs.vigia_fork,         k->skeleton->progs.vigia_exec,
         k->skeleton->progs.vigia_process_exit, k->skeleton->progs.vigia_submit_req,
-        k->skeleton->progs.vigia_submit_sqe, k->skeleton->progs.vigia_exit,
+        k->skeleton->progs.vigia_submit_sqe,   k->skeleton->progs.vigia_exit,
     };
     for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
         int error = attach_one(k, programs[i]);
@@ -323,7 +334,8 @@ int kernel_add_cpus(struct kernel *k)
             if (k->rings[cpu].header)
                 continue;
             int fd = ring_make(k);
-            if (fd < 0 || map_ring(k, cpu, fd) || bpf_map_update_elem(k->maps[MAP_RINGS], &cpu, &fd, 0)) {
+            if (fd < 0 || map_ring(k, cpu, fd) ||
+                bpf_map_update_elem(k->maps[MAP_RINGS], &cpu, &fd, 0)) {
                 log_error("making the ring of CPU %u: %s", cpu, strerror(errno));
                 continue;
             }

@@ -10,8 +10,17 @@
 #define CPUS_MAX 1024
 
 enum kernel_map {
-    MAP_CONTROL, MAP_RINGS, MAP_RECORDS, MAP_CGROUPS, MAP_CONTAINERS, MAP_SEEN, MAP_DICTIONARY,
-    MAP_BINS, MAP_STATE, MAP_PROGRAMS, KERNEL_MAPS
+    MAP_CONTROL,
+    MAP_RINGS,
+    MAP_RECORDS,
+    MAP_CGROUPS,
+    MAP_CONTAINERS,
+    MAP_SEEN,
+    MAP_DICTIONARY,
+    MAP_BINS,
+    MAP_STATE,
+    MAP_PROGRAMS,
+    KERNEL_MAPS
 };
 
 /* A ring as mapped here; NULL header: the CPU has none. */
@@ -33,7 +42,7 @@ struct kernel {
     uint32_t cpus;             /* possible ones */
     uint64_t ring_words, capture_id;
     bool taken_up, upgraded; /* upgraded: pins of another version were there */
-    char pin[256]; /* directory of the pins; "" for none */
+    char pin[256];           /* directory of the pins; "" for none */
 
     uint8_t *state; /* mapped: STATE_BYTES */
     int lock;       /* the pins' directory, locked while we use them; -1 */
@@ -48,7 +57,6 @@ int kernel_open(const struct capture_options *options, struct kernel **ret);
 /* The programs that number cgroups, then those that see processes and calls. */
 int kernel_attach_cgroups(struct kernel *k);
 int kernel_attach_calls(struct kernel *k);
-
 
 /* Makes the rings of CPUs that came online. Returns how many. */
 int kernel_add_cpus(struct kernel *k);

@@ -66,8 +66,8 @@ static int text_tell(struct known *k, uint32_t container, enum text_kind kind, u
     struct text *t = APPEND(k->block->texts, k->block->n_texts);
     if (!t)
         return -ENOMEM;
-    *t = (struct text){.id = id, .container = container, .kind = kind, .access = access,
-                       .text = strdup(text)};
+    *t = (struct text){
+        .id = id, .container = container, .kind = kind, .access = access, .text = strdup(text)};
     return t->text ? 0 : -ENOMEM;
 }
 
@@ -83,7 +83,8 @@ int known_text(struct known *k, const struct record_text *r, uint32_t container)
         k->refused_texts++;
     struct dictionary_key key = {r->container, r->hash};
     struct dictionary_entry entry;
-    if (k->dictionary_map >= 0 && !bpf_map_lookup_elem(k->dictionary_map, &key, &entry) && entry.text != id) {
+    if (k->dictionary_map >= 0 && !bpf_map_lookup_elem(k->dictionary_map, &key, &entry) &&
+        entry.text != id) {
         entry.text = id;
         bpf_map_update_elem(k->dictionary_map, &key, &entry, BPF_EXIST);
     }
@@ -142,7 +143,8 @@ static struct known_process *process_get(struct known *k, const struct record_pr
     return p;
 }
 
-static int process_tell(struct known *k, const struct process *p, const char *path, const char *arguments)
+static int process_tell(struct known *k, const struct process *p, const char *path,
+                        const char *arguments)
 {
     struct process *told = APPEND(k->block->processes, k->block->n_processes);
     if (!told)
@@ -159,13 +161,19 @@ static uint64_t program_id(const struct known *k, uint32_t exec)
     return id ? *id : 0;
 }
 
-static struct process process_of(const struct known *k, const struct record_process *r, uint32_t container)
+static struct process process_of(const struct known *k, const struct record_process *r,
+                                 uint32_t container)
 {
-    return (struct process){.time_ns = r->time, .start_ns = r->start, .parent_start_ns = r->parent_start,
+    return (struct process){.time_ns = r->time,
+                            .start_ns = r->start,
+                            .parent_start_ns = r->parent_start,
                             .program = program_id(k, r->program),
                             .parent_program = program_id(k, r->parent_program),
-                            .container = container, .tgid = r->tgid, .parent_tgid = r->parent_tgid,
-                            .tid = r->tid, .exit_code = r->exit_code};
+                            .container = container,
+                            .tgid = r->tgid,
+                            .parent_tgid = r->parent_tgid,
+                            .tid = r->tid,
+                            .exit_code = r->exit_code};
 }
 
 /* The parts of a path, leaf first, into a path. */
@@ -214,10 +222,12 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
         bpf_map_update_elem(k->programs_map, &r->process.program, &id, BPF_ANY);
     struct process p = process_of(k, &r->process, container);
     p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
-    p.flags = (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
-                        (r->process.deleted ? PROGRAM_DELETED : 0) |
-                        (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
-                        (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION : 0));
+    p.flags =
+        (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
+                  (r->process.deleted ? PROGRAM_DELETED : 0) |
+                  (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
+                  (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
+                                                                                : 0));
     struct known_process *known = process_get(k, &r->process, container);
     if (known) {
         free(known->path);
@@ -305,7 +315,8 @@ bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns)
     return !p || p->exit_ns;
 }
 
-void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container, uint64_t program)
+void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container,
+                   uint64_t program)
 {
     struct known_process *p = process_at(k, tgid, start_ns);
     if (!p)
@@ -322,9 +333,14 @@ int known_snapshot(struct known *k, uint64_t now_ns)
         const struct known_process *p = &k->processes[i];
         if (!p->tgid || p->exit_ns)
             continue;
-        struct process found = {.time_ns = now_ns, .start_ns = p->start_ns, .program = p->program,
-                                .parent_start_ns = p->parent_start_ns, .container = p->container,
-                                .tgid = p->tgid, .parent_tgid = p->parent_tgid, .tid = p->tgid,
+        struct process found = {.time_ns = now_ns,
+                                .start_ns = p->start_ns,
+                                .program = p->program,
+                                .parent_start_ns = p->parent_start_ns,
+                                .container = p->container,
+                                .tgid = p->tgid,
+                                .parent_tgid = p->parent_tgid,
+                                .tid = p->tgid,
                                 .event = PROCESS_FOUND};
         int error = process_tell(k, &found, p->path, p->arguments);
         if (error)

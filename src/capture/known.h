@@ -10,7 +10,7 @@
 
 struct known_process {
     uint64_t start_ns, exit_ns, parent_start_ns, program; /* exit_ns 0: lives */
-    uint32_t tgid, parent_tgid, container, older; /* older: same tgid before, index + 1 */
+    uint32_t tgid, parent_tgid, container, older;         /* older: same tgid before, index + 1 */
     char *path, *arguments;
 };
 
@@ -19,12 +19,12 @@ struct known {
     struct table programs;   /* exec number -> text id of the program key */
     struct table sent;       /* hash of (container, text id) -> tick in which a block told it */
     struct table tgids;      /* tgid -> index + 1 of the newest process */
-    struct known_process *processes; /* [n_processes]; a free one has tgid 0 */
+    struct known_process *processes;            /* [n_processes]; a free one has tgid 0 */
     uint32_t n_processes, processes_size, free; /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
     int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */
-    struct block *block; /* to which texts and processes go; set for each tick */
+    struct block *block;              /* to which texts and processes go; set for each tick */
 };
 
 void known_init(struct known *k);
@@ -43,7 +43,8 @@ uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash);
 /* Has the process ended, or was it never heard of? */
 bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns);
 /* A process of which only this is known (from an agent before us). */
-void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container, uint64_t program);
+void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container,
+                   uint64_t program);
 
 /* All live processes as FOUND, with the texts of their programs' keys, into the block. */
 int known_snapshot(struct known *k, uint64_t now_ns);

@@ -1,4 +1,5 @@
-/* What is remembered of threads between cuts: swept, kept for a successor, taken from a predecessor. */
+/* What is remembered of threads between cuts: swept, kept for a successor, taken from a
+ * predecessor. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@ void assembler_sweep(struct assembler *a, uint64_t before_ns,
     table_clear(&a->threads);
     for (uint32_t i = 0; i < a->n_slots; i++) {
         const struct thread *t = &a->slots[i];
-        if (!t->known || (t->now.last_ns < before_ns && (t->exited || ended(user, t->tgid, t->start_ns))))
+        if (!t->known ||
+            (t->now.last_ns < before_ns && (t->exited || ended(user, t->tgid, t->start_ns))))
             continue;
         a->slots[n] = *t;
         if (!table_put(&a->threads, (uint64_t)t->tid + 1, n))
@@ -31,9 +33,13 @@ int assembler_save(const struct assembler *a, struct block *b)
         if (!t->known)
             continue;
         struct thread_state *s = &b->threads[b->n_threads++];
-        *s = (struct thread_state){.start_ns = t->start_ns, .program = t->program,
-                                   .container = t->container, .tgid = t->tgid, .tid = t->tid,
-                                   .generation = t->generation, .n_context = t->now.n_context};
+        *s = (struct thread_state){.start_ns = t->start_ns,
+                                   .program = t->program,
+                                   .container = t->container,
+                                   .tgid = t->tgid,
+                                   .tid = t->tid,
+                                   .generation = t->generation,
+                                   .n_context = t->now.n_context};
         memcpy(s->context, t->now.context, sizeof(s->context));
     }
     return 0;
@@ -47,10 +53,15 @@ uint32_t assembler_dump(const struct assembler *a, struct thread_memory *ret, ui
         if (!t->known || t->exited)
             continue;
         struct thread_memory *m = &ret[n++];
-        *m = (struct thread_memory){.start_ns = t->start_ns, .program = t->program,
-                                    .exec_key = t->now.exec_key, .last_ns = t->now.last_ns,
-                                    .container = t->container, .tgid = t->tgid, .tid = t->tid,
-                                    .generation = t->generation, .n_context = t->now.n_context};
+        *m = (struct thread_memory){.start_ns = t->start_ns,
+                                    .program = t->program,
+                                    .exec_key = t->now.exec_key,
+                                    .last_ns = t->now.last_ns,
+                                    .container = t->container,
+                                    .tgid = t->tgid,
+                                    .tid = t->tid,
+                                    .generation = t->generation,
+                                    .n_context = t->now.n_context};
         memcpy(m->context, t->now.context, sizeof(m->context));
     }
     return n;
@@ -87,8 +98,8 @@ int assembler_replay(struct assembler *a, const struct block *b)
         struct thread *t = at ? &a->slots[*at] : assembler_thread_new(a, w->tid);
         if (!t)
             continue; /* counted */
-        if (!t->known || t->generation != w->generation || t->tgid != w->tgid || t->program != w->program ||
-            w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
+        if (!t->known || t->generation != w->generation || t->tgid != w->tgid ||
+            t->program != w->program || w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
             memory_clear(&t->now);
         t->tgid = w->tgid;
         t->generation = w->generation;

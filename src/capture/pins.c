@@ -20,8 +20,9 @@
 
 #define BPF_FS 0xcafe4a11
 
-static const char *const map_names[KERNEL_MAPS] = {"control", "rings", "records", "cgroups", "containers",
-                                                   "seen", "dictionary", "bins", "state", "programs"};
+static const char *const map_names[KERNEL_MAPS] = {"control",    "rings",   "records",    "cgroups",
+                                                   "containers", "seen",    "dictionary", "bins",
+                                                   "state",      "programs"};
 
 DEFINE_CLEANUP(closedir, DIR *)
 
@@ -153,8 +154,8 @@ int pins_make(struct kernel *k, const char *directory)
         return -errno;
     char abi[32];
     abi_name(abi);
-    if (snprintf(k->pin, sizeof(k->pin), "%s/%s%016lx", directory, abi, (unsigned long)k->capture_id) >=
-        (int)sizeof(k->pin)) {
+    if (snprintf(k->pin, sizeof(k->pin), "%s/%s%016lx", directory, abi,
+                 (unsigned long)k->capture_id) >= (int)sizeof(k->pin)) {
         k->pin[0] = 0;
         return -ENAMETOOLONG;
     }

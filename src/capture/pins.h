@@ -1,5 +1,5 @@
-/* Pins in bpffs: DIRECTORY/<ABI>-<capture id>/ (ABI: number, hash of the programs), so that the kernel goes on collecting while no agent
- * runs, and the next one takes up. */
+/* Pins in bpffs: DIRECTORY/<ABI>-<capture id>/ (ABI: number, hash of the programs), so that the
+ * kernel goes on collecting while no agent runs, and the next one takes up. */
 #pragma once
 
 #include <stddef.h>
@@ -8,8 +8,8 @@
 
 #define PINS_DIRECTORY "/sys/fs/bpf/vigia"
 
-/* The pins of a capture of this ABI that no other agent uses: k->pin, locked. -ENOENT. Those of other
- * ABIs that nobody uses go: k->upgraded. */
+/* The pins of a capture of this ABI that no other agent uses: k->pin, locked. -ENOENT. Those of
+ * other ABIs that nobody uses go: k->upgraded. */
 int pins_find(struct kernel *k, const char *directory);
 /* Opens maps and programs from k->pin. */
 int pins_open(struct kernel *k);

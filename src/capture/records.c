@@ -16,7 +16,8 @@ void records_free(struct kernel *k, uint64_t position)
     __atomic_store_n((uint64_t *)(void *)k->record_consumer, position, __ATOMIC_RELEASE);
 }
 
-static int record_process(const struct record_program *r, struct known *known, struct decide *decide)
+static int record_process(const struct record_program *r, struct known *known,
+                          struct decide *decide)
 {
     uint32_t container = r->process.container;
     if (!decide_wanted(decide, &container))
@@ -63,7 +64,8 @@ int records_read(struct kernel *k, struct known *known, struct decide *decide, u
         if (length & BPF_RINGBUF_BUSY_BIT)
             break;
         uint32_t size = length & ~(uint32_t)BPF_RINGBUF_DISCARD_BIT;
-        int error = length & BPF_RINGBUF_DISCARD_BIT ? 0 : record_read(at + RECORD_HEADER, known, decide);
+        int error =
+            length & BPF_RINGBUF_DISCARD_BIT ? 0 : record_read(at + RECORD_HEADER, known, decide);
         if (error)
             return error;
         *position += (size + RECORD_HEADER + 7) & ~UINT64_C(7);

@@ -1,4 +1,5 @@
-/* The kernel's ring buffer of records, read without giving its room back before the block is safe. */
+/* The kernel's ring buffer of records, read without giving its room back before the block is safe.
+ */
 #pragma once
 
 #include "capture/decide.h"

@@ -52,7 +52,8 @@ static bool state_whole(const struct capture *c, const struct state_head *h)
 {
     return h->magic == STATE_MAGIC && h->capture == c->kernel->capture_id &&
            h->size <= STATE_HALF - sizeof(*h) &&
-           h->n_rings * sizeof(struct state_ring) + h->n_threads * sizeof(struct thread_memory) == h->size &&
+           h->n_rings * sizeof(struct state_ring) + h->n_threads * sizeof(struct thread_memory) ==
+               h->size &&
            h->crc == crc32c(h + 1, h->size);
 }
 
@@ -72,7 +73,8 @@ static int threads_load(struct capture *c, const struct state_head *h)
     const struct thread_memory *threads = (const void *)(rings + h->n_rings);
     c->state_serial = h->serial;
     for (uint32_t i = 0; i < h->n_threads; i++)
-        known_restore(&c->known, threads[i].tgid, threads[i].start_ns, threads[i].container, threads[i].program);
+        known_restore(&c->known, threads[i].tgid, threads[i].start_ns, threads[i].container,
+                      threads[i].program);
     for (uint32_t i = 0; i < c->n_rings; i++)
         for (uint32_t k = 0; k < h->n_rings; k++)
             if (rings[k].cpu == c->rings[i].cpu) {
@@ -82,7 +84,8 @@ static int threads_load(struct capture *c, const struct state_head *h)
     return assembler_restore(c->assembler, threads, h->n_threads);
 }
 
-/* The last block may be one ahead of the state: written, but the agent died before it could say so. */
+/* The last block may be one ahead of the state: written, but the agent died before it could say so.
+ */
 static int block_load(struct capture *c, const struct block *last)
 {
     bool ahead = false;
@@ -129,7 +132,8 @@ static int overruns_tell(struct capture *c)
         if (gap && (!first || gap < first))
             first = gap;
     }
-    return first ? blind_add(c, first, clock_mono_ns(), "agent did not run and the rings overran") : 0;
+    return first ? blind_add(c, first, clock_mono_ns(), "agent did not run and the rings overran")
+                 : 0;
 }
 
 int resume(struct capture *c, const struct block *last)
@@ -147,8 +151,9 @@ int resume(struct capture *c, const struct block *last)
         struct ring_read *r = &c->rings[i];
         uint64_t tail = c->kernel->rings[r->cpu].header->tail;
         if (r->from < tail || r->from > c->kernel->rings[r->cpu].header->head) {
-            log_warn("CPU %u: the last block ends at %lu, but the ring begins at %lu: going on there",
-                     r->cpu, (unsigned long)r->from, (unsigned long)tail);
+            log_warn(
+                "CPU %u: the last block ends at %lu, but the ring begins at %lu: going on there",
+                r->cpu, (unsigned long)r->from, (unsigned long)tail);
             r->from = tail;
         }
     }

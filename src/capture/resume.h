@@ -3,8 +3,8 @@
 
 #include "capture/live.h"
 
-/* After each commit: ring positions and threads' memories, in one half of the state map by turns, so
- * that a kill at any time leaves one of them whole. */
+/* After each commit: ring positions and threads' memories, in one half of the state map by turns,
+ * so that a kill at any time leaves one of them whole. */
 void state_save(struct capture *c);
 
 /* Goes on where the last block ended (or later, where the rings' tails are); last may be NULL. */

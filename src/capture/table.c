@@ -84,7 +84,8 @@ int table_put(struct table *t, uint64_t key, uint64_t value)
     return 0;
 }
 
-void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, void *user), void *user)
+void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, void *user),
+                 void *user)
 {
     if (!t->capacity)
         return;

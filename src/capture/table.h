@@ -18,4 +18,5 @@ uint64_t *table_get(const struct table *t, uint64_t key);
 /* Inserts or replaces. -ENOSPC at the cap, -ENOMEM. */
 int table_put(struct table *t, uint64_t key, uint64_t value);
 /* Removes the entries for which drop() says so. */
-void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, void *user), void *user);
+void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, void *user),
+                 void *user);

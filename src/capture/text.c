@@ -27,8 +27,8 @@ void text_path(const char *path, size_t length, char ret[TEXT_MAX + 1])
 
 static void text_inet(uint32_t value, char *ret)
 {
-    static const char *const classes[] = {"any", "loopback", "private", "link-local", "metadata",
-                                          "multicast", "public"};
+    static const char *const classes[] = {"any",      "loopback",  "private", "link-local",
+                                          "metadata", "multicast", "public"};
     uint32_t class = value >> 16, port = value & 0xffff;
     const char *name = class < ARRAY_SIZE(classes) ? classes[class] : "?";
     if (port)

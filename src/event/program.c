@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 
 static const char *const multi_call[] = {"busybox", "coreutils", "toybox"};
-static const char *const interpreters[] = {"sh",     "dash", "bash", "ash",    "ksh",  "zsh", "python",
-                                           "perl",   "node", "ruby", "nodejs", "php",  "lua", "awk"};
+static const char *const interpreters[] = {"sh",   "dash", "bash", "ash",    "ksh", "zsh", "python",
+                                           "perl", "node", "ruby", "nodejs", "php", "lua", "awk"};
 
 static const char *base_name(const char *path)
 {

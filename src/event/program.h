@@ -6,8 +6,8 @@
 #define PROGRAM_KEY_MAX 512
 #define PROGRAM_UNKNOWN "<unknown>"
 
-/* path: of the executable inside its container. arguments: argv, each ending in NUL, `length` bytes (cut
- * anywhere). The key is the path with runs of digits as '#'; for multi-call binaries (busybox,
+/* path: of the executable inside its container. arguments: argv, each ending in NUL, `length` bytes
+ * (cut anywhere). The key is the path with runs of digits as '#'; for multi-call binaries (busybox,
  * coreutils, toybox) a space and argv[0]'s base name; for interpreters (sh, python3, node, ...) a
  * space and the script's path, "-c" or "-m module". Always ends in NUL. */
 void program_key(const char *path, const char *arguments, size_t length, char ret[PROGRAM_KEY_MAX]);

@@ -18,8 +18,8 @@ static struct rings *rings_new(void)
 {
     struct rings *r = calloc(1, sizeof(*r));
     for (uint16_t i = 0; i < 2; i++)
-        r->read[i] = (struct ring_read){.words = r->words[i], .mask = WORDS - 1, .cpu = i,
-                                        .counted = CALLS_UNKNOWN};
+        r->read[i] = (struct ring_read){
+            .words = r->words[i], .mask = WORDS - 1, .cpu = i, .counted = CALLS_UNKNOWN};
     return r;
 }
 
@@ -28,19 +28,23 @@ static void put(struct rings *r, int cpu, uint64_t word)
     r->words[cpu][r->read[cpu].head++ & (WORDS - 1)] = word;
 }
 
-static void put_context(struct rings *r, int cpu, uint64_t ns, uint32_t container, uint32_t tid, uint32_t exec)
+static void put_context(struct rings *r, int cpu, uint64_t ns, uint32_t container, uint32_t tid,
+                        uint32_t exec)
 {
-    put(r, cpu, (uint64_t)WORD_CONTEXT << WORD_TYPE_SHIFT |
-                    (uint64_t)container << CONTEXT_CONTAINER_SHIFT | tid);
+    put(r, cpu,
+        (uint64_t)WORD_CONTEXT << WORD_TYPE_SHIFT | (uint64_t)container << CONTEXT_CONTAINER_SHIFT |
+            tid);
     put(r, cpu, (uint64_t)WORD_CONTEXT << WORD_TYPE_SHIFT | ns);
-    put(r, cpu, (uint64_t)WORD_CONTEXT << WORD_TYPE_SHIFT | 7ull << CONTEXT_GENERATION_SHIFT |
-                    (uint64_t)exec << CONTEXT_PROGRAM_SHIFT | tid);
+    put(r, cpu,
+        (uint64_t)WORD_CONTEXT << WORD_TYPE_SHIFT | 7ull << CONTEXT_GENERATION_SHIFT |
+            (uint64_t)exec << CONTEXT_PROGRAM_SHIFT | tid);
 }
 
 static void put_call(struct rings *r, int cpu, uint32_t sysno, uint32_t flags, uint32_t hash)
 {
-    put(r, cpu, (uint64_t)WORD_SYSCALL << WORD_TYPE_SHIFT | (uint64_t)sysno << WORD_SYSNO_SHIFT |
-                    (uint64_t)flags << WORD_FLAGS_SHIFT | hash);
+    put(r, cpu,
+        (uint64_t)WORD_SYSCALL << WORD_TYPE_SHIFT | (uint64_t)sysno << WORD_SYSNO_SHIFT |
+            (uint64_t)flags << WORD_FLAGS_SHIFT | hash);
 }
 
 static void put_aux(struct rings *r, int cpu, uint32_t kind, uint64_t value)
@@ -174,8 +178,8 @@ static void test_64_and_exec(void **state)
     free(r);
 }
 
-/* A tid that comes again, by chance with the same generation: nothing of the old thread is context of
- * the new one, in the same cut or a later one. */
+/* A tid that comes again, by chance with the same generation: nothing of the old thread is context
+ * of the new one, in the same cut or a later one. */
 static void test_tid_again(void **state)
 {
     struct assembler *a = assembler(10);
@@ -328,11 +332,10 @@ static void test_arguments_and_latency(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merge),     cmocka_unit_test(test_continued),
+        cmocka_unit_test(test_merge),       cmocka_unit_test(test_continued),
         cmocka_unit_test(test_64_and_exec), cmocka_unit_test(test_tid_again),
-        cmocka_unit_test(test_gap),
-        cmocka_unit_test(test_roll_back), cmocka_unit_test(test_caps),
-        cmocka_unit_test(test_arguments_and_latency),
+        cmocka_unit_test(test_gap),         cmocka_unit_test(test_roll_back),
+        cmocka_unit_test(test_caps),        cmocka_unit_test(test_arguments_and_latency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,17 @@
 static void test_paths(void **state)
 {
     static const char *const cases[][2] = {
-        {"/etc/passwd", "/etc/passwd"}, {"//etc///passwd", "/etc/passwd"}, {"/etc/./passwd", "/etc/passwd"},
-        {"/./etc/.", "/etc/"},          {"etc", "relative:etc"},           {"./a//b", "relative:a/b"},
-        {"/", "/"},                     {"..", "relative:.."},             {"/a/../b", "/a/../b"},
-        {".hidden", "relative:.hidden"}, {"/a/.b", "/a/.b"},
+        {"/etc/passwd", "/etc/passwd"},
+        {"//etc///passwd", "/etc/passwd"},
+        {"/etc/./passwd", "/etc/passwd"},
+        {"/./etc/.", "/etc/"},
+        {"etc", "relative:etc"},
+        {"./a//b", "relative:a/b"},
+        {"/", "/"},
+        {"..", "relative:.."},
+        {"/a/../b", "/a/../b"},
+        {".hidden", "relative:.hidden"},
+        {"/a/.b", "/a/.b"},
     };
     char text[TEXT_MAX + 1];
     (void)state;
@@ -53,7 +60,8 @@ static void test_forms(void **state)
     assert_string_equal(normal(&r, TEXT_FLAG), "mprotect PROT_EXEC");
     r = (struct record_text){.form = FORM_FLAG, .number = SYS_unshare, .value = 0x10020000};
     assert_string_equal(normal(&r, TEXT_FLAG), "unshare CLONE_NEWUSER|CLONE_NEWNS");
-    r = (struct record_text){.form = FORM_FLAG, .number = SYS_socket, .value = 2 << 16 | 3 << 8 | 1};
+    r = (struct record_text){
+        .form = FORM_FLAG, .number = SYS_socket, .value = 2 << 16 | 3 << 8 | 1};
     assert_string_equal(normal(&r, TEXT_FLAG), "socket AF_INET SOCK_RAW 0x1");
     r = (struct record_text){.form = FORM_FLAG, .number = SYS_ptrace, .value = 17};
     assert_string_equal(normal(&r, TEXT_FLAG), "ptrace PTRACE_ATTACH");

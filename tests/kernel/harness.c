@@ -16,7 +16,8 @@
 
 static const char *cgroup_root(void)
 {
-    static const char *const roots[] = {"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+    static const char *const roots[] = {"/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified",
+                                        "/sys/fs/cgroup"};
     for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/cgroup.procs", roots[i]);
@@ -30,8 +31,10 @@ void harness_open(struct harness *h, const char *pins, uint64_t ring_bytes)
 {
     static int serial;
     char why[512];
-    *h = (struct harness){.options = {.timing = TIMING_COARSE, .arguments = ARGUMENTS_HASH,
-                                      .ring_bytes = ring_bytes, .pin_directory = pins}};
+    *h = (struct harness){.options = {.timing = TIMING_COARSE,
+                                      .arguments = ARGUMENTS_HASH,
+                                      .ring_bytes = ring_bytes,
+                                      .pin_directory = pins}};
     log_set_level(LOG_LEVEL_WARN);
     if (geteuid() || capture_probe(why, sizeof(why)) || !cgroup_root()) {
         printf("SKIP: %s\n", geteuid() ? "needs root" : cgroup_root() ? why : "no writable cgroup");
@@ -190,7 +193,8 @@ const struct text *harness_text(const struct harness *h, uint64_t id)
     return NULL;
 }
 
-bool harness_has_text(const struct harness *h, enum text_kind kind, enum text_access access, const char *text)
+bool harness_has_text(const struct harness *h, enum text_kind kind, enum text_access access,
+                      const char *text)
 {
     const struct text *t = harness_text(h, text_id(kind, access, text));
     return t && !strcmp(t->text, text) && t->kind == kind && t->access == access;

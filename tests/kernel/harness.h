@@ -45,4 +45,5 @@ int harness_wait(struct harness *h, pid_t pid);
 uint32_t harness_calls(const struct harness *h, uint32_t tid, uint16_t *ret, uint32_t max);
 uint32_t harness_count(const struct harness *h, uint16_t sysno, int ret); /* ret -1: any */
 const struct text *harness_text(const struct harness *h, uint64_t id);
-bool harness_has_text(const struct harness *h, enum text_kind kind, enum text_access access, const char *text);
+bool harness_has_text(const struct harness *h, enum text_kind kind, enum text_access access,
+                      const char *text);

@@ -98,13 +98,14 @@ static int some_calls(void *arg)
     (void)arg;
     for (int i = 0; i < 100; i++)
         syscall(SYS_getppid);
-    syscall(5000);                       /* no such number */
-    syscall(SYS_close, -1);              /* EBADF */
+    syscall(5000);          /* no such number */
+    syscall(SYS_close, -1); /* EBADF */
 #ifdef __x86_64__
     long ret;
     for (int i = 0; i < 7; i++) /* getpid of the 32-bit table, from 64-bit code */
         __asm__ volatile("int $0x80" : "=a"(ret) : "0"(20L) : "memory", "r8", "r9", "r10", "r11");
-    syscall(0x40000000 | SYS_getuid); /* x32: this kernel may say ENOSYS, it is a call all the same */
+    syscall(0x40000000 |
+            SYS_getuid); /* x32: this kernel may say ENOSYS, it is a call all the same */
 #endif
     return 0;
 }
@@ -190,7 +191,8 @@ static int exec_in_thread(void *arg)
     return 1;
 }
 
-/* An exec by a thread that is not the leader: the tid changes to the tgid; the program is told first. */
+/* An exec by a thread that is not the leader: the tid changes to the tgid; the program is told
+ * first. */
 static void test_exec(void **state)
 {
     struct harness h;
@@ -228,8 +230,8 @@ static void test_exec(void **state)
 
 static int with_arguments(void *arg)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(80),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "/nowhere/vigia.sock"};
     (void)arg;
     for (int i = 0; i < 3; i++)
@@ -242,7 +244,8 @@ static int with_arguments(void *arg)
     in.sin_addr.s_addr = htonl(0x08080808);
     in.sin_port = htons(40000);
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (void *)&in, 2); /* too short an address: no call leaves */
+    sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (void *)&in,
+           2); /* too short an address: no call leaves */
     connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&un, sizeof(un));
     mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     chmod("/tmp/vigia-no-such-file", 04755);
@@ -316,9 +319,9 @@ static void test_io_uring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_abis), cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_exec),      cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_io_uring),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_abis),
+        cmocka_unit_test(test_killed),    cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_arguments), cmocka_unit_test(test_io_uring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

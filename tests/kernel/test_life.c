@@ -155,7 +155,8 @@ static int reuse(void *arg)
     return 0;
 }
 
-/* The same tid again and again: each life is a thread of its own, without the context of the last. */
+/* The same tid again and again: each life is a thread of its own, without the context of the last.
+ */
 static void test_reused_tid(void **state)
 {
     struct harness h;
@@ -201,14 +202,15 @@ static void test_latency(void **state)
     harness_close(&h, true);
     h.options.timing = TIMING_LATENCY;
     harness_reopen(&h); /* its cgroup is there already, and empty */
-    harness_tick(&h); /* attaches the entry program */
+    harness_tick(&h);   /* attaches the entry program */
     pid_t pid = harness_start(&h, slow_calls, NULL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     usleep(10000);
     assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
     for (uint32_t i = 0; i < b->n_bins; i++)
         for (uint32_t k = 0; k < b->bins[i].n_counts; k++)
-            if (b->bins[i].counts[k].sysno == SYS_clock_nanosleep && b->bins[i].counts[k].calls >= 10) {
+            if (b->bins[i].counts[k].sysno == SYS_clock_nanosleep &&
+                b->bins[i].counts[k].calls >= 10) {
                 ns += b->bins[i].counts[k].latency_ns;
                 timed += b->bins[i].counts[k].latency_calls;
             }

@@ -1,4 +1,5 @@
-/* Loss and restart: the ledger stays exact when rings overrun, and an agent that is killed loses nothing. */
+/* Loss and restart: the ledger stays exact when rings overrun, and an agent that is killed loses
+ * nothing. */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
