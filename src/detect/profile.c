@@ -320,7 +320,9 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         double days = (p->now_ns - p->ready_ns[PHASE_STEADY]) / 1e9 / PROFILE_DAY_S;
         ret->per_day_upper95 = days > 0 ? poisson_upper95(p->alerts) / days : -1;
     }
-    if (p->state == PROFILE_DRIFTING)
+    if (p->state == PROFILE_RETIRED)
+        snprintf(ret->reason, sizeof(ret->reason), "nothing of it has run for a week");
+    else if (p->state == PROFILE_DRIFTING)
         snprintf(ret->reason, sizeof(ret->reason),
                  "many more alerts in a day than the %g asked for: judge them, or it has changed",
                  p->options.alerts_per_day);

@@ -12,6 +12,7 @@
 #define PROFILE_BINS_STRIDE 16 /* of the seconds after learning one in so many is learnt */
 #define PROFILE_HOUR_S 3600
 #define PROFILE_DAY_S 86400
+#define PROFILE_RETIRED_S (7.0 * PROFILE_DAY_S) /* without a call for so long */
 
 /* What one phase calls strange; made by calibration. */
 struct limits {

@@ -444,9 +444,13 @@ static void judge_state(struct profile *p, uint64_t now_ns)
     uint32_t recent = 0;
     for (uint32_t i = 0; i < MIN(p->alerts, ARRAY_SIZE(p->raised_ns)); i++)
         recent += p->raised_ns[i] + PROFILE_DAY_S * NS_PER_S > now_ns;
-    uint8_t state = !p->limits[PHASE_STEADY].ready                     ? PROFILE_LEARNING
-                    : recent > MAX(5.0, 5 * p->options.alerts_per_day) ? PROFILE_DRIFTING
-                                                                       : PROFILE_READY;
+    uint8_t state = PROFILE_READY;
+    if (profile_idle_s(p, now_ns) > PROFILE_RETIRED_S)
+        state = PROFILE_RETIRED;
+    else if (!p->limits[PHASE_STEADY].ready)
+        state = PROFILE_LEARNING;
+    else if (recent > MAX(5.0, 5 * p->options.alerts_per_day))
+        state = PROFILE_DRIFTING;
     p->changes += state != p->state;
     p->state = state;
 }
