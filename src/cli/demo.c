@@ -407,7 +407,8 @@ static int attack(struct demo *d)
         return -EINTR;
     r = look(d);
     if (r == 0 && d->found)
-        demo_watch_marked(d->found, &d->attack, &d->marked, &d->marked_attack);
+        demo_watch_marked(d->found, &d->attack, d->attach ? d->attack_began : 0, &d->marked,
+                          &d->marked_attack);
     return r;
 }
 

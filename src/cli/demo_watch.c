@@ -110,13 +110,15 @@ static bool is_attack(json_t *alert, const char *id, const struct demo_attack *a
     return false;
 }
 
-void demo_watch_marked(json_t *alert, const struct demo_attack *a, unsigned *ret_marked,
-                       unsigned *ret_attack)
+void demo_watch_marked(json_t *alert, const struct demo_attack *a, double since,
+                       unsigned *ret_marked, unsigned *ret_attack)
 {
     json_t *sequence, *call;
     size_t i, j;
     unsigned marked = 0, attack = 0;
     json_array_foreach (json_object_get(alert, "sequences"), i, sequence) {
+        if (number_of(sequence, "time") < since)
+            continue;
         bool its = is_attack(alert, text_of(sequence, "process"), a);
         json_array_foreach (json_object_get(sequence, "calls"), j, call) {
             bool strange = json_is_true(json_object_get(call, "strange"));

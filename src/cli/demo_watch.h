@@ -19,13 +19,13 @@ struct demo_profile {
 };
 int demo_watch_profile(struct store *s, const char *container, struct demo_profile *ret);
 
-/* Alerts (not held ones) of the demo's containers that had evidence at or after since (wall s). *ret:
- * array of alert documents, oldest first; json_decref(). */
+/* Alerts (not held ones) of the demo's containers that had evidence at or after since (wall s).
+ * *ret: array of alert documents, oldest first; json_decref(). */
 int demo_watch_alerts(struct store *s, double since, json_t **ret);
 /* Of that container only? */
 bool demo_watch_is_of(json_t *alert, const char *container);
 
 /* How many calls of the alert are marked as strange, and how many of these processes of the attack
  * made: those seen, and all below them in the alert's own tree. */
-void demo_watch_marked(json_t *alert, const struct demo_attack *a, unsigned *ret_marked,
-                       unsigned *ret_attack);
+void demo_watch_marked(json_t *alert, const struct demo_attack *a, double since,
+                       unsigned *ret_marked, unsigned *ret_attack);

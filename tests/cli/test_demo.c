@@ -1,4 +1,5 @@
-/* The parts of the demo that judge: which calls are the attack's, and that a seed means one plan. */
+/* The parts of the demo that judge: which calls are the attack's, and that a seed means one plan.
+ */
 #include "test.h"
 
 #include <stdlib.h>
@@ -50,12 +51,15 @@ static void marked_calls_are_counted_by_process_tree(void **state)
     (void)state;
     const struct demo_attack a = {.processes = {11}, .n_processes = 1};
     unsigned marked, attack;
-    json_t *j = alert("{\"process\": \"13-4\", \"calls\": [{\"strange\": true}, {\"strange\": false},"
-                      "{\"strange\": true}]}, {\"process\": \"10-1\", \"calls\": [{\"strange\": true}]},"
-                      "{\"process\": \"11-2\", \"calls\": [{\"strange\": true}]},"
-                      "{\"process\": \"14-5\", \"calls\": [{\"strange\": true}]},"
-                      "{\"process\": \"99-9\", \"calls\": [{\"strange\": true}]}, {}");
-    demo_watch_marked(j, &a, &marked, &attack);
+    json_t *j = alert("{\"time\": 7, \"process\": \"13-4\", \"calls\": [{\"strange\": true}, "
+                      "{\"strange\": false},"
+                      "{\"strange\": true}]}, {\"time\": 6, \"process\": \"10-1\", \"calls\": "
+                      "[{\"strange\": true}]},"
+                      "{\"time\": 5, \"process\": \"11-2\", \"calls\": [{\"strange\": true}]},"
+                      "{\"time\": 5, \"process\": \"14-5\", \"calls\": [{\"strange\": true}]},"
+                      "{\"time\": 5, \"process\": \"99-9\", \"calls\": [{\"strange\": true}]}, "
+                      "{\"time\": 4, \"process\": \"11-2\", \"calls\": [{\"strange\": true}]}");
+    demo_watch_marked(j, &a, 5, &marked, &attack);
     assert_int_equal(marked, 6);
     assert_int_equal(attack, 3); /* 13 below 12 below 11, and 11; not its parent, not strangers */
     assert_true(demo_watch_is_of(j, DEMO_WEB));
@@ -67,7 +71,10 @@ static void success_takes_everything(void **state)
 {
     (void)state;
     json_t *j = alert("");
-    const struct demo good = {.ready = true, .found = j, .marked = 10, .marked_attack = 8,
+    const struct demo good = {.ready = true,
+                              .found = j,
+                              .marked = 10,
+                              .marked_attack = 8,
                               .attack = {.read_secrets = true, .ran_program = true}};
     assert_true(demo_succeeded(&good));
     struct demo d = good;
