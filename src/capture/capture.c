@@ -162,7 +162,8 @@ static int capture_setup(struct capture *c)
 
 static void capture_abandon(struct capture *c)
 {
-    capture_close(c, false);
+    /* What was taken up is not ours to throw away. */
+    capture_close(c, c->kernel && c->kernel->taken_up);
 }
 
 DEFINE_CLEANUP(capture_abandon, struct capture *)
