@@ -29,7 +29,9 @@ struct count {
 
 struct documents {
     const struct engine *engine;
+    struct store *store;
     struct count *counts;
+    uint64_t capture; /* of the block before */
     struct documents_totals totals;
 };
 
@@ -141,6 +143,7 @@ int documents_new(const struct engine *engine, struct store *store, struct docum
     if (!d)
         return -ENOMEM;
     d->engine = engine;
+    d->store = store;
     int r = counts_load(d, store);
     if (r < 0)
         return r;
@@ -249,9 +252,39 @@ static json_t *container_body(const struct block *b, const struct container *c)
     return body;
 }
 
+/* A new capture numbers the containers anew: those of the node's captures before it have ended. */
+static void end_containers(struct documents *d, const struct block *b, const char *state,
+                           struct batch *ret)
+{
+    struct store_query query = {.kind = STORE_CONTAINER,
+                                .limit = 10000,
+                                .where = {{"state", state}, {"node", b->node}}};
+    json_t *rows = NULL, *row;
+    size_t i;
+    if (store_find(d->store, &query, &rows, NULL) < 0)
+        return;
+    json_array_foreach(rows, i, row) {
+        const char *key = json_string_value(json_object_get(row, "key"));
+        uint64_t capture;
+        uint32_t number;
+        double until = block_wall_s(b, b->from_ns);
+        if (store_container_parse(key, &capture, &number) == 0 && capture != b->capture)
+            batch_document(ret, STORE_CONTAINER, key, until,
+                           json_pack("{s:s, s:f, s:f}", "state", "gone", "gone", until,
+                                     "calls_per_s", 0.0),
+                           true);
+    }
+    json_decref(rows);
+}
+
 void documents_block(struct documents *d, const struct block *b, struct batch *ret)
 {
     char key[STORE_KEY_MAX];
+    if (d->capture != b->capture) {
+        end_containers(d, b, "running", ret);
+        end_containers(d, b, "unresolved", ret);
+        d->capture = b->capture;
+    }
     for (uint32_t i = 0; i < b->n_containers; i++) {
         const struct container *c = &b->containers[i];
         store_container_key(b->capture, c->number, key);
