@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,6 +25,8 @@
 #include "cli/demo_site.h"
 
 #define LOCK_PATH "/run/vigia-demo.lock"
+#define PINS "/sys/fs/bpf/vigia-demo-"
+#define DIRECTORY "/var/tmp/vigia-demo-"
 #define RESTART_EVERY_S 22 /* two of them */
 #define LEARN_MAX_S 210    /* gives up then */
 #define ALERT_WAIT_S 20    /* after the attack */
@@ -196,11 +199,36 @@ static void print_file(struct demo *d, const char *path, const char *indent)
         fprintf(d->out, "%s%s", indent, line);
 }
 
-/* One demo at a time: the containers' names are its own. Whatever an earlier one left behind that
- * was killed is removed. */
-static int prepare(struct demo *d)
+static int drop(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path) && errno != ENOENT ? -1 : 0;
+}
+
+/* The lock names the directory of its owner: one that was killed could not remove it. */
+static void remove_left_over(struct demo *d)
 {
     static const char *const names[] = {DEMO_WEB, DEMO_REDIS};
+    char path[sizeof(d->directory)] = "";
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *const argv[] = {"runc", "delete", "--force", names[i], NULL};
+        child_run(argv, NULL);
+    }
+    ssize_t n = pread(d->lock_fd, path, sizeof(path) - 1, 0);
+    if (n > (ssize_t)strlen(DIRECTORY) && !strncmp(path, DIRECTORY, strlen(DIRECTORY)) &&
+        !strchr(path + strlen(DIRECTORY), '/'))
+        nftw(path, drop, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    glob_t pins;
+    if (glob(PINS "*", GLOB_NOSORT, NULL, &pins))
+        return;
+    for (size_t i = 0; i < pins.gl_pathc; i++)
+        nftw(pins.gl_pathv[i], drop, 8, FTW_DEPTH | FTW_PHYS);
+    globfree(&pins);
+}
+
+/* One demo at a time: the containers' names are its own. */
+static int prepare(struct demo *d)
+{
     char why[256];
     int r = box_probe(why, sizeof(why));
     if (r < 0) {
@@ -212,21 +240,20 @@ static int prepare(struct demo *d)
         log_error("another `vigia demo` is running (%s is locked)", LOCK_PATH);
         return -EBUSY;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        const char *const argv[] = {"runc", "delete", "--force", names[i], NULL};
-        child_run(argv, NULL);
-    }
-    snprintf(d->directory, sizeof(d->directory), "/var/tmp/vigia-demo-XXXXXX");
+    remove_left_over(d);
+    snprintf(d->directory, sizeof(d->directory), DIRECTORY "XXXXXX");
     if (!mkdtemp(d->directory)) {
         log_error("cannot make %s: %s", d->directory, strerror(errno));
         return -errno;
     }
+    if (ftruncate(d->lock_fd, 0) || pwrite(d->lock_fd, d->directory, strlen(d->directory), 0) < 0)
+        log_warn("cannot write %s: %s", LOCK_PATH, strerror(errno));
     snprintf(d->data, sizeof(d->data), "%s", d->attach ? d->attach : "");
     if (!d->attach)
         snprintf(d->data, sizeof(d->data), "%s/data", d->directory);
     snprintf(d->log, sizeof(d->log), "%s/vigia.log", d->directory);
     snprintf(d->config, sizeof(d->config), "%s/vigia.yaml", d->directory);
-    snprintf(d->pins, sizeof(d->pins), "/sys/fs/bpf/vigia-demo-%d", getpid());
+    snprintf(d->pins, sizeof(d->pins), PINS "%d", getpid());
     r = demo_site_web(d->directory, &d->web);
     return r < 0 ? r : demo_site_redis(d->directory, &d->redis);
 }
@@ -432,12 +459,6 @@ static int stay_quiet(struct demo *d)
     return 0;
 }
 
-static int drop(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path) && errno != ENOENT ? -1 : 0;
-}
-
 static void clean_up(struct demo *d)
 {
     demo_load_free(d->load);
@@ -453,6 +474,8 @@ static void clean_up(struct demo *d)
     else if (d->directory[0])
         nftw(d->directory, drop, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     json_decref(d->alerts);
+    if (d->lock_fd >= 0 && d->directory[0] && ftruncate(d->lock_fd, 0))
+        log_warn("cannot empty %s: %s", LOCK_PATH, strerror(errno));
     if (d->lock_fd >= 0)
         close(d->lock_fd);
 }
