@@ -292,7 +292,8 @@ static void keep_bin(struct profile *p, const struct profile_place *at, const st
     item.counts = malloc((bin->n_counts + 1) * sizeof(*item.counts));
     if (!item.counts)
         return;
-    memcpy(item.counts, bin->counts, bin->n_counts * sizeof(*item.counts));
+    if (bin->n_counts)
+        memcpy(item.counts, bin->counts, bin->n_counts * sizeof(*item.counts));
     b->items[b->n++] = item;
 }
 
