@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,12 @@ int pins_make(struct kernel *k, const char *directory)
 
 void pins_remove(const struct kernel *k)
 {
-    if (*k->pin)
-        directory_remove(k->pin);
+    if (!*k->pin)
+        return;
+    directory_remove(k->pin);
+    /* The directory of all captures goes with its last one. */
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof(parent), "%s", k->pin);
+    *strrchr(parent, '/') = 0;
+    rmdir(parent);
 }

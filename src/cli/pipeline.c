@@ -98,6 +98,25 @@ static int catch_up(struct pipeline *p, uint64_t from, uint64_t acknowledged)
     return 0;
 }
 
+/* An engine that begins anew does not know the alerts that were going on: they have ended. */
+static int end_alerts(struct pipeline *p)
+{
+    struct store_query query = {
+        .kind = STORE_ALERT, .where = {{"open", "true"}}, .limit = 10000};
+    CLEANUP(batch_done) struct batch batch;
+    json_t *rows = NULL, *row;
+    size_t i;
+    int r = store_find(p->store, &query, &rows, NULL);
+    if (r < 0)
+        return r;
+    batch_init(&batch);
+    json_array_foreach(rows, i, row)
+        batch_document(&batch, STORE_ALERT, json_string_value(json_object_get(row, "key")), 0,
+                       json_pack("{s:b}", "open", 0), true);
+    json_decref(rows);
+    return batch.error ? batch.error : store_commit(p->store, &batch.store);
+}
+
 static int engine_take_up(struct pipeline *p)
 {
     struct engine_options options;
@@ -117,12 +136,15 @@ static int engine_take_up(struct pipeline *p)
         json_decref(body);
         r = engine_load(blob, size, &options, &p->engine);
         if (r < 0)
-            log_warn("the saved state of the detection cannot be read (%s): workloads learn anew",
+            log_warn("the saved state of the detection is of another version or other detectors "
+                     "(%s): workloads learn anew",
                      strerror(-r));
     }
     if (!p->engine) {
-        r = engine_new(&options, &p->engine);
         from = 0;
+        r = engine_new(&options, &p->engine);
+        if (r == 0)
+            r = end_alerts(p);
     }
     if (r == 0)
         r = decisions_new(p->store, p->engine, &p->decisions);
