@@ -87,6 +87,8 @@ class Vigia:
             self.process.wait()
             raise
         self.process = None
+        if status != 0:
+            print(f"vigia up ended with {status}:\n{self.log()[-6000:]}")
         return status
 
     def kill(self):
