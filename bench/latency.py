@@ -5,7 +5,7 @@ import pathlib
 import sys
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), "SOURCE/tests/e2e", "SOURCE/bench"]
+sys.path[:0] = ["SOURCE/tests/e2e", "SOURCE/bench"]
 import run
 import vigia
 

@@ -26,3 +26,13 @@ class Rows:
             print(f"{figure:<52} {value:>12.4g} {unit:<10} {aim if aim is not None else '':>10} "
                   f"{f'{ratio:.2f}' if ratio else '':>7}")
         sys.stdout.flush()
+
+
+def find_number(text, name):
+    """The first number of that name in some JSON."""
+    value = json.loads(text)
+    while isinstance(value, list):
+        value = value[0]
+    if name in value:
+        return value[name]
+    return next(v[name] for v in value.values() if isinstance(v, dict) and name in v)
