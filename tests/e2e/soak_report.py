@@ -49,8 +49,11 @@ use = [list(map(float, x.split())) for x in (out / "use").read_text().splitlines
 seconds = use[-1][0] - use[0][0]
 print(f"\nvigia: {use[0][1]:.0f} MiB at first, {max(u[1] for u in use):.0f} at most, {use[-1][1]:.0f} at the end; "
       f"{(use[-1][2] - use[0][2]) / seconds * 100:.1f} % of a core over {seconds / 60:.0f} minutes")
-print((out / "ledger.txt").read_text())
-print((out / "profiles.txt").read_text().split("\n\n")[-1][-1500:])
+print((out / "ledger.txt").read_text().split("\n\n")[0])  # not every container
 profiles = lines("profiles.jsonl")
-ready = profiles and all(p["steady"]["state"] != "learning" for p in profiles)
+ours = [p for p in profiles if p["workload"].startswith(("redis-server#", "nginx#", "mariadbd#"))]
+for p in ours:
+    print(f"  {p['workload']:24} {p['state']}: {p['reason']}; start-up {p['startup']['state']}: {p['startup']['reason']};"
+          f" thresholds {p['thresholds']}")
+ready = ours and all(p["steady"]["state"] != "learning" for p in ours)
 sys.exit(0 if ready and not false else 1)
