@@ -290,6 +290,12 @@ int BPF_PROG(vigia_exec, struct task_struct *t, int old_pid, struct linux_binprm
         return 0;
     if (s->container == CONTAINER_UNKNOWN)
         s->container = now;
+    /* runc's init runs itself once more, from a mount of its own, before it enters the container's
+     * files; whether it does so before or after it was put into the cgroup is chance. */
+    if (s->joined && s->joined_file && s->joined_file == program_inode(t)) {
+        s->joined_file = 0;
+        return 0;
+    }
     s->parent_program = s->program;
     s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
     s->sent_epoch = 0;

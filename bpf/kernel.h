@@ -44,6 +44,7 @@ struct css_set {
 
 struct inode {
     unsigned int i_nlink;
+    unsigned long i_ino;
 };
 
 struct qstr {

@@ -90,6 +90,12 @@ static __noinline u32 path_parts(struct task_struct *t, struct file *f, char *da
     return used;
 }
 
+/* Tells whether an exec runs the same file again; 0 where there is none. */
+static __always_inline u32 program_inode(struct task_struct *t)
+{
+    return (u32)BPF_CORE_READ(t, mm, exe_file, f_path.dentry, d_inode, i_ino);
+}
+
 static __always_inline void process_fill(struct record_process *p, struct task_struct *t)
 {
     p->time = bpf_ktime_get_ns();
