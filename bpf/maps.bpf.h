@@ -40,9 +40,9 @@ struct {
 struct task_state {
     u32 container; /* the first it was in; CONTAINER_UNKNOWN: none */
     u32 program, parent_program;
-    u32 sent_epoch;  /* epoch in which the program's record was sent */
+    u32 sent_epoch;          /* epoch in which the program's record was sent */
     u32 joined, joined_file; /* enum join, until its first exec inside; inode it ran then */
-    u64 exec;        /* argument of the exec that is about to exit, as argument_word(); 0 none */
+    u64 exec; /* argument of the exec that is about to exit, as argument_word(); 0 none */
 };
 
 struct {
