@@ -180,7 +180,8 @@ int capture_open(const struct capture_options *options, struct containers *conta
     c->epoll = -1;
     if (options->node)
         snprintf(c->node, sizeof(c->node), "%s", options->node), c->options.node = c->node;
-    int error = kernel_open(options, &c->kernel);
+    c->options.resume = last ? last->capture : 0;
+    int error = kernel_open(&c->options, &c->kernel);
     if (!error)
         error = capture_setup(c);
     if (!error)

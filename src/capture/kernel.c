@@ -65,6 +65,33 @@ static bool tracepoint_exists(const char *name)
     return found;
 }
 
+/* What the kernel refused, and the capabilities that this process lacks for it, by name. */
+static void log_refused(const char *doing, int error)
+{
+    static const struct {
+        int bit;
+        const char *name;
+    } needed[] = {{39, "CAP_BPF"}, {38, "CAP_PERFMON"}}, admin = {21, "CAP_SYS_ADMIN"};
+    CLEANUP(fclosep) FILE *f = fopen("/proc/self/status", "re");
+    unsigned long long have = 0;
+    char line[256], missing[64] = "";
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "CapEff: %llx", &have) == 1)
+            break;
+    for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+        if (!(have >> needed[i].bit & 1) && !(have >> admin.bit & 1))
+            snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), "%s%s",
+                     *missing ? " and " : "", needed[i].name);
+    if (*missing)
+        log_error("%s: %s: this process lacks %s; run it as root or give it these capabilities "
+                  "(`vigia doctor` checks the rest)",
+                  doing, strerror(-error), missing);
+    else
+        log_error("%s: %s; it takes a kernel from 5.15 on with BTF: `vigia doctor` says what is "
+                  "missing",
+                  doing, strerror(-error));
+}
+
 static int ring_make(const struct kernel *k)
 {
     LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
@@ -111,8 +138,7 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
         return -errno;
     CLEANUP(closep) int model = ring_make(k);
     if (model < 0) {
-        log_error("making a ring of %lu KiB: %s", (unsigned long)(k->ring_words * 8 / 1024),
-                  strerror(-model));
+        log_refused("making a ring", model);
         return model;
     }
     bool sqe =
@@ -129,9 +155,7 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
         return -errno;
     int error = vigia_bpf__load(k->skeleton);
     if (error) {
-        log_error("loading the kernel programs: %s; it takes CAP_BPF and CAP_PERFMON (or root) and "
-                  "a kernel from 5.15 on with BTF: `vigia doctor` says what is missing",
-                  strerror(-error));
+        log_refused("loading the kernel programs", error);
         return error;
     }
     map_fds(k);
@@ -203,9 +227,9 @@ static int kernel_fresh(struct kernel *k, const struct capture_options *o)
 }
 
 /* The maps of an agent that went away. */
-static int kernel_take_up(struct kernel *k, const char *directory)
+static int kernel_take_up(struct kernel *k, const char *directory, uint64_t capture_id)
 {
-    int error = pins_find(k, directory);
+    int error = pins_find(k, directory, capture_id);
     if (error)
         return error;
     error = pins_open(k);
@@ -258,7 +282,7 @@ int kernel_open(const struct capture_options *o, struct kernel **ret)
         return error;
     const char *directory = o->pin_directory ? o->pin_directory : PINS_DIRECTORY;
     if (*directory) {
-        error = kernel_take_up(k, directory);
+        error = kernel_take_up(k, directory, o->resume);
         if (!error) {
             *ret = TAKE(k);
             return 0;

@@ -52,14 +52,29 @@ static void directory_remove(const char *path)
     rmdir(path);
 }
 
-int pins_find(struct kernel *k, const char *directory)
+/* One agent at a time looks or makes: pins between their making and their lock are nobody's. */
+static int directory_wait(const char *path)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && !flock(fd, LOCK_EX) ? TAKE_FD(fd) : -1;
+}
+
+int pins_find(struct kernel *k, const char *directory, uint64_t wanted)
 {
     char abi[32], path[sizeof(k->pin)];
     int error = -ENOENT;
     abi_name(abi);
+    CLEANUP(closep) int turn = directory_wait(directory);
     CLEANUP(closedirp) DIR *d = opendir(directory);
     if (!d)
         return error;
+    if (snprintf(path, sizeof(path), "%s/%s%016lx", directory, abi, (unsigned long)wanted) <
+        (int)sizeof(path))
+        k->lock = directory_lock(path);
+    if (k->lock >= 0) {
+        snprintf(k->pin, sizeof(k->pin), "%s", path);
+        error = 0;
+    }
     for (struct dirent *e; (e = readdir(d));) {
         if (e->d_name[0] < '0' || e->d_name[0] > '9' ||
             snprintf(path, sizeof(path), "%s/%s", directory, e->d_name) >= (int)sizeof(path))
@@ -153,6 +168,7 @@ int pins_make(struct kernel *k, const char *directory)
         return -ENODEV;
     if (mkdir(directory, 0700) && errno != EEXIST)
         return -errno;
+    CLEANUP(closep) int turn = directory_wait(directory);
     char abi[32];
     abi_name(abi);
     if (snprintf(k->pin, sizeof(k->pin), "%s/%s%016lx", directory, abi,
@@ -162,6 +178,8 @@ int pins_make(struct kernel *k, const char *directory)
     }
     int error = mkdir(k->pin, 0700) ? -errno : 0;
     k->lock = error ? -1 : directory_lock(k->pin);
+    closep(&turn);
+    turn = -1;
     if (!error)
         error = pins_put_all(k);
     if (error) {

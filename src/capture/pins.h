@@ -8,9 +8,9 @@
 
 #define PINS_DIRECTORY "/sys/fs/bpf/vigia"
 
-/* The pins of a capture of this ABI that no other agent uses: k->pin, locked. -ENOENT. Those of
- * other ABIs that nobody uses go: k->upgraded. */
-int pins_find(struct kernel *k, const char *directory);
+/* The pins of a capture of this ABI that no other agent uses, of the wanted one if it is there:
+ * k->pin, locked. -ENOENT. Those of other ABIs that nobody uses go: k->upgraded. */
+int pins_find(struct kernel *k, const char *directory, uint64_t wanted);
 /* Opens maps and programs from k->pin. */
 int pins_open(struct kernel *k);
 int pins_open_ring(const struct kernel *k, uint32_t cpu);

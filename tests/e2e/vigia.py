@@ -61,10 +61,10 @@ class Vigia:
         # Unlinking pins frees the kernel's maps and programs.
         shutil.rmtree(self.pins, ignore_errors=True)
 
-    def start(self, *arguments):
+    def start(self, *arguments, prefix=()):
         log = open(os.path.join(self.data, "log"), "ab")
         offset = log.tell()
-        self.process = subprocess.Popen([BINARY, "up", "--config", self.config, *arguments],
+        self.process = subprocess.Popen([*prefix, BINARY, "up", "--config", self.config, *arguments],
                                         stdout=log, stderr=subprocess.STDOUT)
 
         def ready():
