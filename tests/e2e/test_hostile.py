@@ -184,7 +184,7 @@ def metadata():
         h.box("strange", strange)
         h.box("long", long_names)
         h.box("utf8", lambda c: c.update(hostname="bad"), not_utf8)
-        h.cgroup(b"runc-vt%d\x1b[31m<script>\xff\xfe\n\x07.scope" % os.getpid())
+        h.cgroup(b"runc-vt%d\x1b[31m<script>\xff\xfe\x07.scope" % os.getpid())
         h.cgroup(b"docker-\x1b[2J\xff" + b"-%064x" % os.getpid())
         h.cgroup(b"vigia-test-" + b"q" * 230)
         vigia.wait_for("the containers",
