@@ -187,8 +187,13 @@ def metadata():
         h.cgroup(b"runc-vt%d\x1b[31m<script>\xff\xfe\x07.scope" % os.getpid())
         h.cgroup(b"docker-\x1b[2J\xff" + b"-%064x" % os.getpid())
         h.cgroup(b"vigia-test-" + b"q" * 230)
-        vigia.wait_for("the containers",
-                       lambda: sum(c["wanted"] and c.get("calls", 0) > 0 for c in containers(v)) >= 3)
+        marks = ("strange-%d", "test-long-%d", "utf8-%d", "vt%d", "%064x")
+
+        def watched(mark):
+            return any(c["wanted"] and c.get("calls", 0) > 0 and mark % os.getpid() in c["name"] + c["id"]
+                       for c in containers(v))
+        for mark in marks:
+            vigia.wait_for(f"the container {mark}", lambda m=mark: watched(m))
         time.sleep(2)
         v.login()
         for command in ("containers", "profiles", "ledger", "alerts"):
