@@ -98,8 +98,9 @@ static inline bool detector_sees(const struct detector *d, enum sample_kind kind
 uint32_t profile_block(struct profile *p);
 /* Learns a content in a phase's models. */
 void profile_learn(struct profile *p, enum phase phase, const struct sample *s, uint32_t weight);
-/* Scores a sample that only one detector looks at; start-up leaves out what steady knows. */
-void profile_score(const struct profile *p, enum phase phase, void *const *startup, uint32_t d,
+/* Scores a sample by one detector's model of the phase; each phase leaves out what the other knows,
+ * steady only calls and sequences. */
+void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret);
 /* Trains k-fold, sets limits, raises the version. */
 void profile_calibrate(struct profile *p, enum phase phase);

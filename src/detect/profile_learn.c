@@ -82,12 +82,17 @@ void profile_prepare(struct profile *p, enum phase phase)
     }
 }
 
-/* Leaves only the items that the other score has too, at the lower strangeness. */
-static void intersect(struct score *a, const struct score *b)
+/* Leaves of these kinds only the items that the other score has too, at the lower strangeness. */
+static void intersect(struct score *a, const struct score *b, unsigned kinds)
 {
     uint32_t n = 0;
     double sum = 0;
     for (uint32_t i = 0; i < a->n; i++) {
+        if (!(kinds & 1u << a->items[i].kind)) {
+            a->items[n] = a->items[i];
+            sum += a->items[n++].strangeness;
+            continue;
+        }
         for (uint32_t j = 0; j < b->n; j++) {
             if (a->items[i].key != b->items[j].key)
                 continue;
@@ -101,16 +106,20 @@ static void intersect(struct score *a, const struct score *b)
     a->value = sum / a->per;
 }
 
+
+/* Sequences that start-up taught are no news in steady running (a server that starts a thread late).
+ * Programs, calls and arguments are: a start runs shells and reads secrets that steady running has no
+ * business with (measured: docs/DETECTORS.md). */
 void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret)
 {
     const struct detector *detector = p->detector[d];
     detector->score(model[d], s, ret);
-    if (phase == PHASE_STEADY || s->kind == SAMPLE_BIN || ret->n == 0)
+    if (s->kind == SAMPLE_BIN || ret->n == 0)
         return;
-    struct score steady;
-    detector->score(p->model[PHASE_STEADY][d], s, &steady);
-    intersect(ret, &steady);
+    struct score other;
+    detector->score(p->model[phase == PHASE_STEADY ? PHASE_STARTUP : PHASE_STEADY][d], s, &other);
+    intersect(ret, &other, phase == PHASE_STEADY ? 1u << EVIDENCE_NGRAM : UINT32_MAX);
 }
 
 /* New programs, edges and pairs put readiness off. */
