@@ -76,9 +76,12 @@ static const char *workload_of(const struct engine *e, const struct container *c
         return e->options.host ? "host" : NULL;
     if (c->workload && *c->workload)
         return c->workload;
-    if (c->state == CONTAINER_UNRESOLVED)
+    /* Gone before any runtime vouched for it: nothing comes back under its id, so a profile of its
+     * own would only take the room of others. */
+    bool named = c->name && *c->name;
+    if (c->state == CONTAINER_UNRESOLVED || (c->state == CONTAINER_GONE && !named))
         return NULL;
-    return c->name && *c->name ? c->name : c->id;
+    return named ? c->name : c->id;
 }
 
 static struct engine_container *container_add(struct engine *e, const struct container *info)

@@ -252,6 +252,7 @@ def masses():
         ledger = check_ledger(v)
         print(f"masses: {rss} MiB, {known} containers, seen {ledger['seen']}, dropped {ledger['dropped']}, "
               f"refused {v.live()['engine']['refused']}")
+        assert not v.live()["engine"]["refused"]["profiles"], "containers without calls took the profiles"
         assert INSTRUMENTED or rss < 200, f"{rss} MiB"
         assert v.stop() == 0
         assert check_ledger(v)["in_flight"] == 0
