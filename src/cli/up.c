@@ -41,7 +41,7 @@ struct up {
     struct janitor *janitor;
     struct agent *agent;
     struct feed *feed;
-    struct timespec config_time;
+    struct timespec config_time; /* 0: the file is not there */
 };
 
 enum { KEY_REPLAY = 256, KEY_HOST, KEY_KEEP_PINS };
@@ -262,9 +262,8 @@ static bool config_changed(struct up *u)
     if (stat(path, &s) < 0 || (s.st_mtim.tv_sec == u->config_time.tv_sec &&
                                s.st_mtim.tv_nsec == u->config_time.tv_nsec))
         return false;
-    bool first = u->config_time.tv_sec == 0;
     u->config_time = s.st_mtim;
-    return !first;
+    return true;
 }
 
 static int wait_for_end(struct up *u, const sigset_t *signals)
@@ -322,7 +321,7 @@ static int run(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     int status = EXIT_FAILED;
-    config_changed(&u);
+    config_changed(&u); /* from now on; a file that is made later is a change, too */
     if (config_override(&u) == 0 && up_start(&u) == 0) {
         printf("Vigia watches. Web page: %s  (data: %s)\n", http_url(u.http), u.config->data);
         status = wait_for_end(&u, &signals);
