@@ -205,29 +205,6 @@ static void arguments_join(const char *arguments, size_t length, char *ret)
     ret[length] = 0;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-/* A runtime that joined the container may execute a copy of itself there (runc does, or not, by
- * chance) before it executes what it was sent for: that copy is still the runtime. */
-static uint8_t join_flags(struct known_process *known, const struct process *p, uint8_t joined,
-                          const char *path)
-{
-    if (!known)
-        return p->event == PROCESS_FOUND && joined ? PROGRAM_JOINED : 0;
-    known->joined = joined ? joined : known->joined;
-    if (p->event == PROCESS_FOUND)
-        return known->joined ? PROGRAM_JOINED : 0;
-    if (known->joined && known->path && strcmp(base_name(known->path), base_name(path)) == 0)
-        return PROGRAM_JOINED;
-    uint8_t flags = known->joined == JOIN_SESSION ? PROGRAM_SESSION : 0;
-    known->joined = JOIN_NONE;
-    return flags;
-}
-
 int known_program(struct known *k, const struct record_program *r, uint32_t container)
 {
     char path[PATH_BYTES + PATH_PARTS + 16], arguments[ARGUMENT_BYTES + 1], key[PROGRAM_KEY_MAX];
@@ -245,10 +222,13 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
         bpf_map_update_elem(k->programs_map, &r->process.program, &id, BPF_ANY);
     struct process p = process_of(k, &r->process, container);
     p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
+    p.flags =
+        (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
+                  (r->process.deleted ? PROGRAM_DELETED : 0) |
+                  (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
+                  (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
+                                                                                : 0));
     struct known_process *known = process_get(k, &r->process, container);
-    p.flags = (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
-                        (r->process.deleted ? PROGRAM_DELETED : 0) |
-                        join_flags(known, &p, r->process.joined, path));
     if (known) {
         free(known->path);
         free(known->arguments);

@@ -12,7 +12,6 @@ struct known_process {
     uint64_t start_ns, exit_ns, parent_start_ns, program; /* exit_ns 0: lives */
     uint32_t tgid, parent_tgid, container, older;         /* older: same tgid before, index + 1 */
     char *path, *arguments;
-    uint8_t joined; /* enum join: it has not yet started what it was sent for */
 };
 
 struct known {

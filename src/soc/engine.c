@@ -264,7 +264,7 @@ static void take_exec(struct engine *e, struct engine_container *c, struct engin
     free(p->arguments);
     p->arguments = strdup(x->arguments ? x->arguments : "");
     e->counters.execs++;
-    if (!c || x->event != PROCESS_EXEC || (x->flags & PROGRAM_JOINED))
+    if (!c || x->event != PROCESS_EXEC)
         return;
     if (!c->profile) {
         wait_for_workload(e, c, NULL, x);
