@@ -107,8 +107,20 @@ static void intersect(struct score *a, const struct score *b, unsigned kinds)
 }
 
 
-/* Sequences that start-up taught are no news in steady running (a server that starts a thread late).
- * Programs, calls and arguments are: a start runs shells and reads secrets that steady running has no
+/* Calls of a program that start-up knows are half as strange: they do not open an alert alone. */
+static void halve_known_pairs(struct score *a, const struct score *startup)
+{
+    for (uint32_t i = 0; i < a->n; i++) {
+        bool strange = a->items[i].kind != EVIDENCE_PAIR;
+        for (uint32_t j = 0; j < startup->n && !strange; j++)
+            strange = a->items[i].key == startup->items[j].key;
+        if (!strange)
+            a->items[i].strangeness /= 2;
+    }
+}
+
+/* Sequences that start-up taught are no news in steady running (a server that starts a thread late),
+ * calls are half a news. Programs and arguments are: a start runs shells and reads secrets that steady running has no
  * business with (measured: docs/DETECTORS.md). */
 void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret)
@@ -120,6 +132,8 @@ void profile_score(const struct profile *p, enum phase phase, void *const *model
     struct score other;
     detector->score(p->model[phase == PHASE_STEADY ? PHASE_STARTUP : PHASE_STEADY][d], s, &other);
     intersect(ret, &other, phase == PHASE_STEADY ? 1u << EVIDENCE_NGRAM : UINT32_MAX);
+    if (phase == PHASE_STEADY)
+        halve_known_pairs(ret, &other);
 }
 
 /* New programs, edges and pairs put readiness off. */

@@ -236,6 +236,28 @@ static struct explain_context explain_context_of(const struct engine *e,
     return c;
 }
 
+/* Takes n over. When the list is full the one that says least goes, of these the latest. */
+static void put_novelty(struct alert *a, struct alert_novelty *n)
+{
+    if (a->n_novelties < ALERT_NOVELTIES_MAX) {
+        a->novelties[a->n_novelties++] = *n;
+        return;
+    }
+    uint32_t least = 0;
+    for (uint32_t i = 1; i < a->n_novelties; i++) {
+        if (explain_weight(&a->novelties[i]) <= explain_weight(&a->novelties[least]))
+            least = i;
+    }
+    struct alert_novelty *gone = n;
+    if (explain_weight(&a->novelties[least]) < explain_weight(n))
+        gone = &a->novelties[least];
+    free(gone->program), free(gone->text), free(gone->sentence);
+    if (gone == n)
+        return;
+    memmove(gone, gone + 1, (size_t)(a->novelties + a->n_novelties - gone - 1) * sizeof(*gone));
+    a->novelties[a->n_novelties - 1] = *n; /* in time order */
+}
+
 static void add_novelty(const struct engine *e, struct alert_state *a, const struct finding *f,
                         const struct evidence *x)
 {
@@ -248,7 +270,7 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
     }
     if (!alert->novelties)
         alert->novelties = calloc(ALERT_NOVELTIES_MAX, sizeof(*alert->novelties));
-    if (!alert->novelties || alert->n_novelties == ALERT_NOVELTIES_MAX)
+    if (!alert->novelties)
         return;
     struct explain_context context = explain_context_of(e, a, f, x);
     struct alert_novelty n = {.kind = x->kind,
@@ -264,7 +286,7 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
         free(n.program), free(n.text), free(n.sentence);
         return;
     }
-    alert->novelties[alert->n_novelties++] = n;
+    put_novelty(alert, &n);
 }
 
 void alert_add_evidence(struct engine *e, struct alert_state *a, const struct finding *f, bool mark)

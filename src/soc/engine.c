@@ -158,12 +158,18 @@ static double novelty_value(const struct engine *e, const struct finding *f, con
         if (kind < 0)
             continue;
         process->kind_ns[kind] = f->now_ns;
+        if (kind == EVIDENCE_PAIR && s->items[i].strangeness >= 1)
+            process->pair_ns = f->now_ns;
         fresh = true;
     }
     double value = 0;
     for (unsigned k = 0; fresh && k < NOVELTY_KINDS; k++) {
-        if (process->kind_ns[k] && process->kind_ns[k] + KIND_NS > f->now_ns)
-            value += profile_kind_opens(p, f->container->phase, k) ? 1 : .5;
+        uint64_t last_ns = process->kind_ns[k];
+        uint64_t whole_ns = k == EVIDENCE_PAIR ? process->pair_ns : last_ns;
+        if (!last_ns || last_ns + KIND_NS <= f->now_ns)
+            continue;
+        bool whole = whole_ns && whole_ns + KIND_NS > f->now_ns;
+        value += whole && profile_kind_opens(p, f->container->phase, k) ? 1 : .5;
     }
     return value;
 }

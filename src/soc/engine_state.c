@@ -146,7 +146,7 @@ static void process_state(struct engine_process *p, struct state *s)
     state_u64(s, &p->key), state_u64(s, &p->capture), state_u64(s, &p->start_ns);
     state_u64(s, &p->parent_start_ns), state_u64(s, &p->program), state_u64(s, &p->first_ns);
     state_u64(s, &p->last_ns), state_u64(s, &p->exit_ns), state_u64(s, &p->alert);
-    state_u64(s, &p->joined_program);
+    state_u64(s, &p->joined_program), state_u64(s, &p->pair_ns);
     for (int k = 0; k < NOVELTY_KINDS; k++)
         state_u64(s, &p->kind_ns[k]);
     state_u32(s, &p->container), state_u32(s, &p->tgid), state_u32(s, &p->parent_tgid);

@@ -160,7 +160,7 @@ void explain_evidence(const struct evidence *x, const struct explain_context *c,
 }
 
 /* What says most comes first: a session, a new program and who started it, a bold argument, ... */
-static int novelty_weight(const struct alert_novelty *n)
+int explain_weight(const struct alert_novelty *n)
 {
     static const int weight[EVIDENCE_KINDS] = {
         [EVIDENCE_EDGE] = 50, [EVIDENCE_PROGRAM] = 40, [EVIDENCE_ARGUMENT] = 30,
@@ -178,17 +178,23 @@ static const struct alert_novelty *best_novelty(const struct alert *a)
 {
     const struct alert_novelty *best = NULL;
     for (uint32_t i = 0; i < a->n_novelties; i++) {
-        if (!best || novelty_weight(&a->novelties[i]) > novelty_weight(best))
+        if (!best || explain_weight(&a->novelties[i]) > explain_weight(best))
             best = &a->novelties[i];
     }
     return best;
 }
 
-static bool has_session(const struct alert *a)
+/* Does the process, or one that it descends from, belong to a session from outside? */
+static bool in_session(const struct alert *a, uint32_t tgid, uint64_t start_ns)
 {
-    for (uint32_t i = 0; i < a->n_processes; i++) {
-        if (a->processes[i].flags & PROGRAM_SESSION)
+    for (uint32_t i = a->n_processes; i-- > 0;) { /* parents stand before children */
+        const struct alert_process *p = &a->processes[i];
+        if (p->tgid != tgid || p->start_ns != start_ns)
+            continue;
+        if (p->flags & PROGRAM_SESSION)
             return true;
+        tgid = p->parent_tgid;
+        start_ns = p->parent_start_ns;
     }
     return false;
 }
@@ -196,7 +202,9 @@ static bool has_session(const struct alert *a)
 char *explain_headline(const struct alert *a)
 {
     const struct alert_novelty *n = best_novelty(a);
-    const char *session = has_session(a) ? "In a session from outside: " : "";
+    uint32_t tgid = n ? n->tgid : a->n_sequences ? a->sequences[0].tgid : 0;
+    uint64_t start_ns = n ? n->start_ns : a->n_sequences ? a->sequences[0].start_ns : 0;
+    const char *session = in_session(a, tgid, start_ns) ? "In a session from outside: " : "";
     char *text = NULL;
     int r;
     if (n)

@@ -25,6 +25,9 @@ struct explain_context {
 void explain_evidence(const struct evidence *x, const struct explain_context *c, char **ret_text,
                       char **ret_sentence);
 
+/* How much a novelty says to people: the larger, the more. */
+int explain_weight(const struct alert_novelty *n);
+
 /* One sentence; allocated. */
 char *explain_headline(const struct alert *a);
 char *explain_sequence(const struct alert *a, const struct alert_sequence *s);
