@@ -237,13 +237,17 @@ def masses():
     letters = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
     many = (f"i=0; while [ $i -lt 5000 ]; do ( : ); i=$((i+1)); done; "
             f"for a in {letters}; do for b in {' '.join(letters.split()[:20])}; do "
-            f"cp /bin/true /tmp/x$a$b; /tmp/x$a$b; rm /tmp/x$a$b; done; done; while :; do sleep 1; done")
+            f"cp /bin/true /tmp/x$a$b; /tmp/x$a$b; rm /tmp/x$a$b; done; done; exec sleep 1000")
     with vigia.Vigia() as v:
         v.start()
-        with vigia.Box("mass", SHELL, ["/bin/dash", "-c", many]):
+        with vigia.Box("mass", SHELL, ["/bin/dash", "-c", many]) as box:
+            first = pathlib.Path("/proc", box.do("box_pid mass")[1].strip(), "comm")
             cgroups_mass(2000)
-            # 5,000 forks and three execs for each of the 520 copies, of several calls each.
-            vigia.wait_for("the flood", lambda: (named(v, "test-mass") or {"calls": 0})["calls"] > 40000, 60)
+            vigia.wait_for("the flood", lambda: first.read_text().strip() == "sleep", 60)
+        time.sleep(2)
+        calls = vigia.wait_for("its calls", lambda: sum(c.get("calls", 0) for c in containers(v, "--all")
+                                                         if "test-mass" in c["name"]))
+        assert calls > 40000, calls # 5,000 forks, and 520 times three programs
         time.sleep(1)
         assert v.process.poll() is None
         status = pathlib.Path(f"/proc/{v.process.pid}/status").read_text()
