@@ -337,17 +337,19 @@ static int start_daemon(struct http *h, const struct sockaddr_storage *address)
     }
     tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     errno = 0;
+    /* Without MHD_OPTION_LISTENING_ADDRESS_REUSE: two servers would share the port in silence. */
     h->daemon = MHD_start_daemon(
         flags, o->port, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)address, MHD_OPTION_THREAD_POOL_SIZE,
         o->threads, MHD_OPTION_CONNECTION_LIMIT, o->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
         o->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        h, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+        h, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (!h->daemon) {
         int r = errno ? -errno : -EADDRINUSE;
-        log_error("listen on %s port %u: %s; is another server there?", o->address, o->port,
-                  strerror(-r));
+        log_error("listen on %s port %u: %s; stop what listens there (`ss -ltnp`), or name another "
+                  "port",
+                  o->address, o->port, strerror(-r));
         return r;
     }
     h->port = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;

@@ -330,6 +330,16 @@ def test_headers_and_page():
                 assert data == f.read() and "javascript" in c.headers["Content-Type"]
 
 
+def test_port_taken():
+    """A port that another server has is refused and said, never shared between the two."""
+    with Server(SERVE) as one:
+        try:
+            with Server(SERVE, options=[f"port={one.port}"]):
+                raise AssertionError("two servers have one port")
+        except RuntimeError as refused:
+            assert f"port {one.port}: Address already in use" in str(refused), refused
+
+
 def test_metrics():
     server, c = start(SERVE, samples.ALL)
     with server:
