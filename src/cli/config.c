@@ -42,6 +42,9 @@ static void complaint_log(cyaml_log_t level, void *ctx, const char *fmt, va_list
         const char *colon = strncmp(text, "Load: ", 6) == 0 ? text + 6 : text;
         snprintf(c->message, sizeof(c->message), "%s", colon);
         sscanf(text, "%*[^(](line: %d", &c->line);
+        char *type = strstr(c->message, "Invalid uint64_t value"); /* C's names help nobody */
+        if (type)
+            memmove(type + 8, type + 17, strlen(type + 17) + 1);
     }
 }
 
@@ -104,7 +107,11 @@ static void complaint_report(const struct complaint *c, const char *path, cyaml_
     value_allowed(schema_follow(c, &depth), &allowed);
     buf_u8(&allowed, 0);
     const char *message = c->message[0] ? c->message : cyaml_strerror(err);
-    if (c->line)
+    if (strncmp(message, "libyaml: ", 9) == 0)
+        log_error("%s:%d: this is not YAML, here or on a line below: %s (a value without its key, "
+                  "a tab, a bracket or quote that does not end?)",
+                  path, c->line ? c->line : 1, message + 9);
+    else if (c->line)
         log_error("%s:%d: %s (%s)", path, c->line, message, (char *)allowed.data);
     else
         log_error("%s: %s (%s)", path, message, (char *)allowed.data);

@@ -104,8 +104,25 @@ static int print_table(struct look *l, const struct options *o, const json_t *li
     }
     if (table_new(columns, sizeof(columns) / sizeof(*columns), &t) < 0)
         return EXIT_FAILED;
-    json_array_foreach(list, i, c) add_row(t, c, l->now);
-    return table_print(t, stdout, 0) < 0 ? EXIT_FAILED : EXIT_OK;
+    bool unresolved = false;
+    const char *why = "";
+    json_array_foreach(list, i, c)
+    {
+        add_row(t, c, l->now);
+        if (look_true(c, "wanted") && strcmp(look_text(c, "state"), "unresolved") == 0) {
+            unresolved = true;
+            why = look_text(c, "reason");
+        }
+    }
+    if (table_print(t, stdout, 0) < 0)
+        return EXIT_FAILED;
+    if (unresolved) {
+        CLEANUP(freep) char *reason = table_escape(why);
+        printf("unresolved: its runtime does not tell its name and image%s%s; it is watched all "
+               "the same,\n  as a workload of its own.\n",
+               reason && *reason ? ": " : "", reason ? reason : "");
+    }
+    return EXIT_OK;
 }
 
 /* Without those that are gone, unless asked for. */

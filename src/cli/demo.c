@@ -108,15 +108,15 @@ static const struct argp argp = {
     "shop whose search page has a command-injection hole, and redis."
     "\v"
     "It puts both under steady load, lets Vigia learn them for about two minutes with two "
-    "restarts, attacks\n"
+    "restarts, attacks "
     "the shop through its hole (reads secrets, drops a program, lets it call home to the loopback "
-    "of the\n"
+    "of the "
     "container's own network), and shows the alert: how many seconds after the first hostile call, "
-    "and why.\n"
+    "and why. "
     "It has no rule of its own: it runs `vigia up` with shorter learning times, which it "
     "prints.\n\n"
     "Needs root and runc. Ends by itself in less than five minutes and cleans up. Exit status: 0 "
-    "the attack\n"
+    "the attack "
     "was found and nothing was alerted before it; 1 not so; 2 it could not run.\n\n"
     "Examples:\n"
     "  vigia demo\n"
@@ -529,4 +529,4 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_demo = {
-    "demo", "care", "show the main job on two real containers: learn, attack, alert", run};
+    "demo", "care", "Show the main job on two real containers: learn, attack, alert", run};

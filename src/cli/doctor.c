@@ -289,6 +289,12 @@ static void check_disk(struct doctor *d)
         }
         *slash = '\0';
     }
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        set(c, STATE_FAIL, "%s is not a directory", path);
+        remedy(c, "name another data directory: --data DIR, or data: in the configuration");
+        return;
+    }
     uint64_t free_mib = (uint64_t)fs.f_bavail * fs.f_frsize / MIB;
     uint64_t asked = (uint64_t)d->config->spool.size_max_mib + d->config->retention.size_max_mib;
     set(c,
@@ -420,9 +426,9 @@ static const struct argp argp = {
     "Say what works on this machine, what does not, why, and what to do about it."
     "\v"
     "\"ok\" works, \"note\" works but could be better, \"fail\" keeps Vigia from watching "
-    "containers. It changes\n"
+    "containers. It changes "
     "nothing; it loads the kernel programs for a moment. Exit status: 0 the main job can run; 1 it "
-    "cannot;\n"
+    "cannot; "
     "2 the configuration is wrong.\n\n"
     "Examples:\n"
     "  vigia doctor\n"
@@ -454,4 +460,4 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_doctor = {
-    "doctor", "care", "say what works on this machine, what does not, and what to do", run};
+    "doctor", "care", "Say what works on this machine, what does not, and what to do", run};

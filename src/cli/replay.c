@@ -72,8 +72,8 @@ static const struct argp argp = {
     argp_options, parse, "FILE",
     "Read a recording (*.vgr, of `vigia record`; a segment of a spool is one too)."
     "\v"
-    "Damaged blocks are skipped and counted; then the exit status is 1. docs/FORMAT.md describes the "
-    "file.\n\n"
+    "Damaged blocks are skipped and counted; then, and for an empty file, the exit status is 1. "
+    "docs/FORMAT.md describes the file.\n\n"
     "Examples:\n"
     "  vigia replay redis.vgr\n"
     "  vigia replay redis.vgr --dump | jq -c 'select(.window) | .window.calls[].name'\n"
@@ -200,13 +200,16 @@ static int run(int argc, char **argv)
             : o.into ? into(r, &o)
                      : summarize(r, o.common.json);
     uint64_t corrupt = recording_corrupt(r);
-    bool empty = corrupt && recording_size_bytes(r) > 0;
+    uint64_t bytes = recording_size_bytes(r);
     recording_close(r);
     if (e < 0)
         return EXIT_FAILED;
-    if (empty)
-        log_warn("%s: %llu damaged parts were skipped", o.file, (unsigned long long)corrupt);
-    return corrupt ? EXIT_FOUND : EXIT_OK;
+    if (corrupt)
+        log_warn("%s: %llu damaged part%s skipped", o.file, (unsigned long long)corrupt,
+                 corrupt == 1 ? " was" : "s were");
+    if (!bytes)
+        log_warn("%s is empty: nothing was recorded, or it was not copied", o.file);
+    return corrupt || !bytes ? EXIT_FOUND : EXIT_OK;
 }
 
 const struct command command_replay = {

@@ -87,7 +87,7 @@ static const struct argp argp = {
     "Watch the containers of this machine: capture, learn, detect, store, alert, and the web page, "
     "in one process until it is told to stop (Ctrl-C, SIGTERM)."
     "\v"
-    "At the first start it prints a one-time password for the user admin. A changed configuration\n"
+    "At the first start it prints a one-time password for the user admin. A changed configuration "
     "file is read again at once (or with SIGHUP): which containers are watched needs no restart.\n\n"
     "Example: vigia up --data /var/lib/vigia --port 8765",
     children, NULL, NULL};
@@ -106,9 +106,10 @@ static int directory_prepare(struct up *u)
     if (u->lock_fd < 0 || flock(u->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         int r = -errno;
         log_error("cannot lock %s: %s", path,
-                  r == -EWOULDBLOCK ? "another `vigia up` uses this data directory; stop it, or "
-                                      "name another with --data"
-                                    : strerror(-r));
+                  r == -ENOTDIR       ? "this is not a directory; name another with --data"
+                  : r == -EWOULDBLOCK ? "another `vigia up` uses this data directory; stop it, or "
+                                        "name another with --data"
+                                      : strerror(-r));
         return r;
     }
     return 0;

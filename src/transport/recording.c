@@ -46,6 +46,10 @@ static int recording_new(const char *path, int flags, struct recording **ret)
         log_error("cannot open the recording %s: %s", path, strerror(errno));
         return error;
     }
+    if (S_ISDIR(st.st_mode)) {
+        log_error("%s is a directory: name a recording in it (*.vgr)", path);
+        return -EISDIR;
+    }
     r->size = (uint64_t)st.st_size;
     *ret = TAKE(r);
     return 0;
@@ -102,7 +106,9 @@ int recording_open(const char *path, struct recording **ret)
     size_t ignored;
     if (r->size && (pread(r->fd, header, sizeof(header), 0) != sizeof(header) ||
                     memcmp(header, "VIGIABLK", 8) != 0))
-        log_warn("%s does not begin like a recording; looking for blocks in it", path);
+        log_warn("%s does not begin like a recording (`vigia record` makes them); looking for "
+                 "blocks in it",
+                 path);
     else if (r->size && codec_size(header, &ignored) < 0)
         log_warn("%s: the first block is damaged", path);
     *ret = r;

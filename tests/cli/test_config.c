@@ -77,6 +77,7 @@ static void errors_name_file_line_and_what_is_allowed(void **state)
         {"capture:\n  host: maybe\n", ":2:", "yes"},
         {"sinks:\n  - tpe: x\n", ":2:", "allowed keys: type"},
         {"server: [\n", ":1:", "allowed keys"},
+        {"server:\n\tport: 1\n", ":1:", "here or on a line below"},
         {"server: {tls_key: k}\n", ":", "belong together"},
         {"detection: {alerts_per_day: 0.0000001}\n", ":", "between"},
         {"\x01\x02", ":", ""},
