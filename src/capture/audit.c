@@ -52,9 +52,10 @@ static int seen_by_nobody(struct capture *c, struct block *b, uint16_t cpu, int6
 
 int audit(struct capture *c, struct block *b)
 {
-    if (c->kernel->control->level >= LEVEL_BINS_ONLY || c->n_degraded)
+    /* Calls that leave no word: begins anew after them, also when this block cannot be kept. */
+    if (c->kernel->control->level >= LEVEL_BINS_ONLY || c->n_degraded || c->draining)
         for (uint32_t i = 0; i < c->n_rings; i++)
-            c->rings[i].counted = CALLS_UNKNOWN; /* calls that leave no word: begins anew after */
+            c->rings[i].counted = c->committed[i].counted = CALLS_UNKNOWN;
     for (uint32_t i = 0; i < c->n_rings; i++) {
         struct ring_read *r = &c->rings[i];
         uint64_t begun, pending;

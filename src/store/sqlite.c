@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #define SQ_BUSY_MS 10000
+#define TELL_AGAIN_NS (60 * NS_PER_S)
 #define SQ_CHECK_MAX_BYTES                                                                         \
     (64 << 20) /* files up to this are checked whole when opened to write                          \
                 */
@@ -102,6 +104,11 @@ int sq_fail(struct sqlite_store *s, int rc, const char *what)
 {
     const char *remedy;
     int r = errno_of(rc, &remedy);
+    uint64_t now_ns = clock_mono_ns();
+    if (rc == s->rc_told && now_ns - s->told_ns < TELL_AGAIN_NS)
+        return r;
+    s->rc_told = rc;
+    s->told_ns = now_ns;
     log_error("%s %s: %s; %s", what, s->path, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc),
               remedy);
     return r;
@@ -222,6 +229,8 @@ int sq_end(struct sqlite_store *s, const char *what)
     if (!sqlite3_get_autocommit(s->db))
         sq_exec(s, "COMMIT");
     int r = 0;
+    if (!s->rc)
+        s->rc_told = 0;
     if (s->rc) {
         r = sq_fail(s, s->rc, what);
         for (int i = 0; i < SQ_STATEMENTS; i++)

@@ -55,6 +55,8 @@ struct sqlite_store {
     pthread_mutex_t lock;
     sqlite3_stmt *statements[SQ_STATEMENTS];
     int rc; /* the first error since sq_begin() */
+    int rc_told;      /* what was logged last and goes on: told again once a minute only */
+    uint64_t told_ns;
     struct {
         uint64_t program;
         int64_t number;

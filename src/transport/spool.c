@@ -464,6 +464,8 @@ void spool_acknowledge(struct spool *s, uint64_t sequence)
 {
     LOCKED(s);
     s->stats.acknowledged = MAX(s->stats.acknowledged, sequence);
+    /* A torn tail may have had it: its number is used all the same, the store would skip a second. */
+    s->next_sequence = MAX(s->next_sequence, sequence + 1);
 }
 
 void spool_get_stats(struct spool *s, struct spool_stats *ret)

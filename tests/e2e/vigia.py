@@ -42,11 +42,14 @@ def wait_for(what, condition, seconds=20):
 class Vigia:
     """One data directory; start() and kill() as often as wanted."""
 
-    def __init__(self, configuration=""):
-        self.data = tempfile.mkdtemp(prefix="vigia-e2e-")
+    def __init__(self, configuration="", parent=None):
+        """parent: where the data directory is made; configuration and log stay outside of it."""
+        self.own = tempfile.mkdtemp(prefix="vigia-e2e-")
+        self.data = os.path.join(parent or self.own, "data")
+        os.mkdir(self.data)
         self.port = free_port()
         self.pins = f"/sys/fs/bpf/vigia-e2e-{os.getpid()}-{random.randrange(10 ** 6)}"
-        self.config = os.path.join(self.data, "vigia.yaml")
+        self.config = os.path.join(self.own, "vigia.yaml")
         self.process = None
         self.cookie = self.csrf = None
         pathlib.Path(self.config).write_text(
@@ -58,11 +61,12 @@ class Vigia:
     def __exit__(self, *_):
         self.stop()
         shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.own, ignore_errors=True)
         # Unlinking pins frees the kernel's maps and programs.
         shutil.rmtree(self.pins, ignore_errors=True)
 
     def start(self, *arguments, prefix=()):
-        log = open(os.path.join(self.data, "log"), "ab")
+        log = open(os.path.join(self.own, "log"), "ab")
         offset = log.tell()
         self.process = subprocess.Popen([*prefix, BINARY, "up", "--config", self.config, *arguments],
                                         stdout=log, stderr=subprocess.STDOUT)
@@ -70,11 +74,11 @@ class Vigia:
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"vigia up ended with {self.process.returncode}:\n{self.log()[-3000:]}")
-            return b"Vigia watches" in pathlib.Path(self.data, "log").read_bytes()[offset:]
+            return b"Vigia watches" in pathlib.Path(self.own, "log").read_bytes()[offset:]
         wait_for("vigia up", ready, 60)
 
     def log(self):
-        return pathlib.Path(self.data, "log").read_text(errors="replace")
+        return pathlib.Path(self.own, "log").read_text(errors="replace")
 
     def stop(self):
         if not self.process:
