@@ -66,7 +66,7 @@ class Browser:
     def close(self):
         try:
             self._ask("DELETE", "")
-        except OSError:
+        except (OSError, Failed): # no session was made: what refused it is the error to tell
             pass
         self.driver.terminate()
         self.driver.wait()
@@ -86,7 +86,7 @@ class Browser:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as e:
-            raise Failed(json.load(e)["value"]["message"].splitlines()[0]) from None
+            raise Failed(f"{method} {path}: {json.load(e)['value']['message'].splitlines()[0]}") from None
 
     def devtools(self, command, **parameters):
         return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
