@@ -154,6 +154,23 @@ static int first_user(struct up *u, const char *database)
     return 0;
 }
 
+/* The file goes when its password has been changed. */
+static void forget_first_login(struct up *u)
+{
+    CLEANUP(freep) char *path = config_path(u->config, "first-login");
+    CLEANUP(freep) char *database = config_path(u->config, "vigia.db");
+    struct store *store = NULL;
+    struct user user;
+    if (!path || !database || access(path, F_OK) != 0)
+        return;
+    struct store_options options = {.path = database, .read_only = true};
+    if (store_open(NULL, &options, &store) < 0)
+        return;
+    if (user_get(store, "admin", &user) != 0 || !user.must_change)
+        unlink(path);
+    store_close(store);
+}
+
 static int soc_start(struct up *u)
 {
     CLEANUP(freep) char *database = config_path(u->config, "vigia.db");
@@ -282,6 +299,7 @@ static int wait_for_end(struct up *u, const sigset_t *signals)
                       strerror(-error));
             return EXIT_FAILED;
         }
+        forget_first_login(u);
         if (config_changed(u) || signal == SIGHUP)
             config_reload(u);
     }
