@@ -134,7 +134,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", 10}, {0}};
 static const struct argp argp = {
     option_list,
     parse,
@@ -152,7 +151,7 @@ static const struct argp argp = {
     "  vigia alerts --id 3f2a\n"
     "  vigia alerts --close 3f2a --verdict expected --note 'new release'\n"
     "  vigia alerts --watch --json | jq -r .headline",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

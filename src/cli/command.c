@@ -119,4 +119,6 @@ static error_t common_parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-const struct argp command_common_argp = {common_options, common_parse, NULL, NULL, NULL, NULL, NULL};
+static const struct argp common_argp = {common_options, common_parse, NULL, NULL, NULL, NULL, NULL};
+
+const struct argp_child command_common_child[] = {{&common_argp, 0, "Common options:", -1}, {0}};

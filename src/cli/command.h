@@ -19,11 +19,12 @@ extern const struct command *const command_table[]; /* NULL-terminated */
 
 int command_main(int argc, char **argv);
 
-/* Flags that every command has: --config FILE, --data DIR, --json, --verbose. Use as an argp child:
- * {&command_common_argp, 0, "Common options:", -1}; its input is a struct command_common. */
+/* Flags that every command has: --config FILE, --data DIR, --json, --verbose: the
+ * children of the command's argp. Their input is a struct command_common, which the command's
+ * parser passes on at ARGP_KEY_INIT. */
 struct command_common {
     const char *config; /* default /etc/vigia/vigia.yaml, none is fine when it is the default */
     const char *data;   /* overrides data: of the configuration */
     bool json, verbose;
 };
-extern const struct argp command_common_argp;
+extern const struct argp_child command_common_child[]; /* ends with {0} */

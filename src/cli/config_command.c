@@ -36,7 +36,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     NULL, parse, "check|show|schema [FILE]",
     "Check or show the configuration."
@@ -45,7 +44,7 @@ static const struct argp argp = {
     "  show    the values in force: file, environment (VIGIA_SERVER_PORT=...), defaults\n"
     "  schema  every key with its type, as a JSON schema for editors\n\n"
     "Example: vigia config check /etc/vigia/vigia.yaml",
-    children, NULL, NULL};
+    command_common_child, NULL, NULL};
 
 static void print(const struct buf *b)
 {

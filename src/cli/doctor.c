@@ -418,7 +418,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     NULL,
     parse,
@@ -433,7 +432,7 @@ static const struct argp argp = {
     "Examples:\n"
     "  vigia doctor\n"
     "  vigia doctor --json | jq '.checks[] | select(.state == \"fail\")'\n",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

@@ -79,7 +79,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options,
     parse,
@@ -103,7 +102,7 @@ static const struct argp argp = {
     "Detectors: stide, ngram, ngram-ungated, adaptive, jaccard. Without\n"
     "--detector the row 'combined' is of adaptive and jaccard.\n\n"
     "Example: vigia eval adfa-ld -D adaptive -D jaccard /data/adfa-ld",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

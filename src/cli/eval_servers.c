@@ -78,7 +78,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options,
     parse,
@@ -87,7 +86,7 @@ static const struct argp argp = {
     "per "
     "workload with time_ns.i64, pid.u32, tid.u32, nr.u16, ret.u8, prog.u8, programs.txt, "
     "attacks.csv and events.csv. Each goes through the engine as live data does.",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

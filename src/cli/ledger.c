@@ -390,7 +390,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     NULL,
     parse,
@@ -405,7 +404,7 @@ static const struct argp argp = {
     "With --json one object: seen, stored, in_flight, dropped (by reason), blind (from, until, "
     "reason), balanced, refused, corrupt, containers.\n\n"
     "Example: vigia ledger --json | jq -e .balanced",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

@@ -37,7 +37,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     option_list,
     parse,
@@ -55,7 +54,7 @@ static const struct argp argp = {
     "Examples:\n"
     "  vigia profiles\n"
     "  vigia profiles --retire shop/Deployment/web/web",
-    children,
+    command_common_child,
     NULL,
     NULL};
 

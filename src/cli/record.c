@@ -93,7 +93,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options, parse, "FILE",
     "Record the system calls of containers into FILE, about a byte a call, until Ctrl-C."
@@ -101,7 +100,7 @@ static const struct argp argp = {
     "`vigia replay FILE` shows what is in it and can run it through detection.\n"
     "Exit status 1: it ran, but there was no call to record.\n\n"
     "Example: vigia record redis.vgr --container 'redis*' --seconds 60",
-    children, NULL, NULL};
+    command_common_child, NULL, NULL};
 
 static int start(struct record *r)
 {

@@ -67,7 +67,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options, parse, "FILE",
     "Read a recording (*.vgr, of `vigia record`; a segment of a spool is one too)."
@@ -78,7 +77,7 @@ static const struct argp argp = {
     "  vigia replay redis.vgr\n"
     "  vigia replay redis.vgr --dump | jq -c 'select(.window) | .window.calls[].name'\n"
     "  vigia replay redis.vgr --into /tmp/data && vigia alerts --data /tmp/data",
-    children, NULL, NULL};
+    command_common_child, NULL, NULL};
 
 static void show_progress(const struct recording *r, const char *doing)
 {

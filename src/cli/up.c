@@ -81,7 +81,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options, parse, NULL,
     "Watch the containers of this machine: capture, learn, detect, store, alert, and the web page, "
@@ -90,7 +89,7 @@ static const struct argp argp = {
     "At the first start it prints a one-time password for the user admin. A changed configuration "
     "file is read again at once (or with SIGHUP): which containers are watched needs no restart.\n\n"
     "Example: vigia up --data /var/lib/vigia --port 8765",
-    children, NULL, NULL};
+    command_common_child, NULL, NULL};
 
 static int directory_prepare(struct up *u)
 {

@@ -58,7 +58,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static const struct argp_child children[] = {{&command_common_argp, 0, "Common options:", -1}, {0}};
 static const struct argp argp = {
     argp_options,
     parse,
@@ -75,7 +74,7 @@ static const struct argp argp = {
     "  vigia user add ana --role analyst\n"
     "  vigia user password admin --random\n"
     "  echo \"$PASSWORD\" | vigia user add ci --role viewer",
-    children,
+    command_common_child,
     NULL,
     NULL};
 
