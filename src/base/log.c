@@ -2,10 +2,8 @@
 
 #include <ctype.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -14,17 +12,6 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 void log_set_level(enum log_level level)
 {
     log_max = level;
-}
-
-bool log_level_parse(const char *name, enum log_level *ret)
-{
-    for (int i = 0; i <= LOG_LEVEL_DEBUG; i++) {
-        if (strcmp(name, level_names[i]) == 0) {
-            *ret = i;
-            return true;
-        }
-    }
-    return false;
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -11,8 +11,6 @@ enum log_level {
 };
 
 void log_set_level(enum log_level level);
-/* Returns false for a name that is not error, warn, info or debug. */
-_Bool log_level_parse(const char *name, enum log_level *ret);
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -100,9 +100,3 @@ void queue_close(struct queue *q)
     q->closed = true;
     pthread_cond_broadcast(&q->changed);
 }
-
-size_t queue_size(struct queue *q)
-{
-    LOCKED(q);
-    return q->count;
-}

@@ -15,4 +15,3 @@ int queue_try_push(struct queue *q, void *item);
 /* Waits up to timeout_ms (-1 for ever). 0 and the item; -ETIMEDOUT; -EPIPE when closed and empty. */
 int queue_pop(struct queue *q, int timeout_ms, void **ret);
 void queue_close(struct queue *q);
-size_t queue_size(struct queue *q);

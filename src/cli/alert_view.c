@@ -9,7 +9,6 @@
 #include "cli/table.h"
 
 #define DEPTH_MAX 24
-#define SEQUENCES_SHOWN 5
 #define CONTEXT_SHOWN 4 /* calls before the first strange one; the whole window is in --json */
 
 struct view {

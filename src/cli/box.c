@@ -355,11 +355,6 @@ void box_free(struct box *b)
     free(b);
 }
 
-const char *box_name(const struct box *b)
-{
-    return b->name;
-}
-
 const char *box_root(const struct box *b)
 {
     return b->root;

@@ -9,8 +9,6 @@
 
 #include "base/cleanup.h"
 
-#define BOX_PROGRAMS_MAX 64
-
 struct box;
 
 /* What is missing for boxes (runc, root, ...): 0, or -errno and in words with the remedy. */
@@ -35,7 +33,6 @@ int box_add_directory(struct box *b, const char *path, mode_t mode);
 int box_start(struct box *b);
 int box_stop(struct box *b);
 
-const char *box_name(const struct box *b);
 const char *box_root(const struct box *b); /* the root file system's directory */
 pid_t box_pid(const struct box *b);        /* of its first process; 0 while it does not run */
 /* Moves the calling thread into the box's network (and nothing else). */

@@ -11,11 +11,6 @@
 
 enum choice { CHOICE_UNSET, CHOICE_NO, CHOICE_YES };
 
-struct config_list {
-    char **items; /* [n] */
-    uint32_t n;
-};
-
 struct config_sink {
     char *type;     /* file, syslog, webhook */
     char *name;     /* what it is called in messages; default: its type */

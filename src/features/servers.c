@@ -268,12 +268,6 @@ const struct servers_mark *servers_attacks(const struct servers *s, uint32_t *re
     return s->attacks;
 }
 
-const struct servers_mark *servers_events(const struct servers *s, uint32_t *ret_n)
-{
-    *ret_n = s->n_events;
-    return s->events;
-}
-
 /* A block being made: arrays with room for what one tick can hold at most. */
 struct making {
     struct block *b;

@@ -36,7 +36,6 @@ uint64_t servers_calls_read(const struct servers *s); /* in the blocks so far: f
 double servers_seconds(const struct servers *s);
 /* In time order; *ret_n of them, owned by s. */
 const struct servers_mark *servers_attacks(const struct servers *s, uint32_t *ret_n);
-const struct servers_mark *servers_events(const struct servers *s, uint32_t *ret_n);
 
 /* The next tick's block, also when nothing happened in it; -ENODATA at the end. */
 int servers_next(struct servers *s, struct block **ret);

@@ -352,10 +352,10 @@ static int start_daemon(struct http *h, const struct sockaddr_storage *address)
                   o->address, o->port, strerror(-r));
         return r;
     }
-    h->port = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    uint16_t port = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     bool v6 = address->ss_family == AF_INET6;
     snprintf(h->url, sizeof(h->url), "http%s://%s%s%s:%u/", h->tls ? "s" : "", v6 ? "[" : "",
-             o->address, v6 ? "]" : "", h->port);
+             o->address, v6 ? "]" : "", port);
     return 0;
 }
 
@@ -443,11 +443,6 @@ void http_stop(struct http *h)
     pthread_mutex_destroy(&h->readers_mutex);
     pthread_cond_destroy(&h->readers_given);
     free(h);
-}
-
-uint16_t http_port(const struct http *h)
-{
-    return h->port;
 }
 
 const char *http_url(const struct http *h)

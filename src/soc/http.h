@@ -18,7 +18,7 @@ struct http;
 
 struct http_options {
     const char *address;                   /* NULL: 127.0.0.1 */
-    uint16_t port;                         /* 0: any free one, see http_port() */
+    uint16_t port;                         /* 0: any free one, see http_url() */
     const char *tls_certificate, *tls_key; /* PEM files; both or none */
     const char *metrics_token;             /* bearer token of /metrics; required off loopback */
     const char *store;                     /* name of the store's kind; NULL: sqlite */
@@ -37,5 +37,4 @@ struct http_options {
 int http_start(const struct http_options *options, struct http **ret);
 /* Waits for the requests in progress. */
 void http_stop(struct http *h);
-uint16_t http_port(const struct http *h);
 const char *http_url(const struct http *h); /* "http://127.0.0.1:8765/" */
