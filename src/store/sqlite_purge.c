@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "transport/codec.h"
 
-#define STEP_ROWS 500        /* rows of one transaction */
+#define STEP_ROWS "500"      /* rows of one transaction, as SQL text */
 #define STEP_STRETCHES 16    /* minutes or hours made in one transaction, of up to 60 rows each */
 #define STEPS_MAX 20000      /* of one purge; the next goes on */
 #define PROCESSES_MAX 200000 /* about 80 MB */
@@ -175,29 +175,29 @@ static int purge_windows(struct purge *p, const char *reasons, double before)
 static const char delete_scores[] =
     "DELETE FROM scores WHERE (source, time, channel, phase) IN (SELECT old.source, old.time,"
     " old.channel, old.phase FROM sources CROSS JOIN scores AS old ON old.source = sources.id AND"
-    " old.time < ? LIMIT 500)";
+    " old.time < ? LIMIT " STEP_ROWS ")";
 
 static const char delete_alerts[] =
     "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM documents WHERE kind = 0"
-    " AND time < ? AND state = 'closed' LIMIT 500)";
+    " AND time < ? AND state = 'closed' LIMIT " STEP_ROWS ")";
 
 /* Processes that ended, or whose container did: those that run are still to be named. */
 static const char delete_processes[] =
     "DELETE FROM documents WHERE kind = 3 AND key IN (SELECT d.key FROM documents AS d"
     " WHERE d.kind = 3 AND d.time < ? AND (json_extract(d.body, '$.last') > 0 OR NOT EXISTS"
     " (SELECT 1 FROM documents AS c WHERE c.kind = 2 AND c.key = json_extract(d.body,"
-    " '$.container') AND c.state <> 'gone')) LIMIT 500)";
+    " '$.container') AND c.state <> 'gone')) LIMIT " STEP_ROWS ")";
 
 static const char delete_containers[] =
     "DELETE FROM documents WHERE kind = 2 AND key IN (SELECT key FROM documents WHERE kind = 2"
     " AND time < ?1 AND state = 'gone' AND coalesce(json_extract(body, '$.gone'), time) < ?1"
-    " LIMIT 500)";
+    " LIMIT " STEP_ROWS ")";
 
 /* A text may be said again by any process that lives, so age says little: only the table's room. */
 static const char delete_texts[] =
     "DELETE FROM documents WHERE kind = 4 AND key IN (SELECT key FROM documents WHERE kind = 4"
     " AND time < ? AND (SELECT count(*) FROM documents WHERE kind = 4) > 1000000"
-    " ORDER BY time LIMIT 500)";
+    " ORDER BY time LIMIT " STEP_ROWS ")";
 
 /* Beginning of the newest PROCESSES_MAX processes: a CGI server starts a hundred in a second. */
 static double processes_cutoff(struct purge *p)
@@ -223,7 +223,7 @@ static const char delete_sources[] =
     " AND NOT EXISTS (SELECT 1 FROM scores WHERE source = s.id)"
     " AND NOT EXISTS (SELECT 1 FROM kept WHERE source = s.id)"
     " AND NOT EXISTS (SELECT 1 FROM documents, captures WHERE captures.id = s.capture AND kind = 2"
-    " AND key = printf('%016llx-%llx', captures.capture, s.container)) LIMIT 500)";
+    " AND key = printf('%016llx-%llx', captures.capture, s.container)) LIMIT " STEP_ROWS ")";
 
 static int purge_documents(struct purge *p)
 {
@@ -255,7 +255,7 @@ static int purge_by_age(struct purge *p)
             p,
             "DELETE FROM bins WHERE (source, step, time) IN (SELECT old.source, old.step,"
             " old.time FROM sources CROSS JOIN bins AS old ON old.source = sources.id"
-            " AND old.step = 3600 AND old.time < ? LIMIT 500)",
+            " AND old.step = 3600 AND old.time < ? LIMIT " STEP_ROWS ")",
             cutoff(p, k->bins_hour_age_s), &p->gone.bins);
     if (r == 0)
         r = delete_old(p, delete_scores, cutoff(p, k->scores_age_s), &p->gone.scores);
