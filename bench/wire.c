@@ -49,8 +49,8 @@ struct sums {
 static bool carries_argument(uint16_t sysno)
 {
     const char *name = syscall_name(sysno);
-    static const char *const parts[] = {"open", "exec", "unlink", "rename", "connect", "bind",
-                                        "stat", "access", "mkdir", "chmod", "readlink"};
+    static const char *const parts[] = {"open", "exec",   "unlink", "rename", "connect", "bind",
+                                        "stat", "access", "mkdir",  "chmod",  "readlink"};
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
         if (strstr(name, parts[i]) && strcmp(name, "fstat") != 0)
             return true;
@@ -141,8 +141,8 @@ static int measure(const struct block *b, struct buf *bytes, struct sums *s)
 static void report(const char *what, const struct sums *s)
 {
     static const char *const names[SECTION_TYPES] = {
-        [2] = "ids", [3] = "windows", [4] = "numbers and context", [5] = "results",
-        [6] = "arguments", [7] = "bins"};
+        [2] = "ids",     [3] = "windows",   [4] = "numbers and context",
+        [5] = "results", [6] = "arguments", [7] = "bins"};
     double calls = s->calls ? (double)s->calls : 1;
     row(what, "spool and pipe", (double)s->bytes / calls, "B/call", "ring word", WORD_BYTES);
     if (s->busy_calls)

@@ -22,7 +22,7 @@ void buf_u16(struct buf *b, uint16_t v);
 void buf_u32(struct buf *b, uint32_t v);
 void buf_u64(struct buf *b, uint64_t v);
 void buf_f64(struct buf *b, double v);
-void buf_varint(struct buf *b, uint64_t v); /* LEB128 */
+void buf_varint(struct buf *b, uint64_t v);    /* LEB128 */
 void buf_string(struct buf *b, const char *s); /* varint length, bytes; NULL as "" */
 
 /* The reader of such bytes: past the end, or on a malformed varint, error is set to -EBADMSG and

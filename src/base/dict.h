@@ -13,7 +13,8 @@ struct dict {
 };
 
 void dict_done(struct dict *d);
-/* Index of the value, which is added when it is not there yet (then *added is true; may be NULL). */
+/* Index of the value, which is added when it is not there yet (then *added is true; may be NULL).
+ */
 uint32_t dict_add(struct dict *d, uint64_t value, bool *added);
 /* Its index, or UINT32_MAX. */
 uint32_t dict_find(const struct dict *d, uint64_t value);

@@ -12,6 +12,7 @@ void queue_free(struct queue *q); /* the items left inside stay the caller's: dr
 int queue_push(struct queue *q, void *item);
 /* -EAGAIN when full, -EPIPE when closed. */
 int queue_try_push(struct queue *q, void *item);
-/* Waits up to timeout_ms (-1 for ever). 0 and the item; -ETIMEDOUT; -EPIPE when closed and empty. */
+/* Waits up to timeout_ms (-1 for ever). 0 and the item; -ETIMEDOUT; -EPIPE when closed and empty.
+ */
 int queue_pop(struct queue *q, int timeout_ms, void **ret);
 void queue_close(struct queue *q);

@@ -14,11 +14,11 @@ struct agent;
 struct agent_stats {
     struct capture_stats capture;
     uint32_t containers, containers_refused;
-    uint8_t level;        /* enum capture_level */
-    uint64_t blocks;      /* spooled */
-    uint64_t calls;       /* seen, of those blocks */
-    uint64_t retries;     /* appends that failed and will be made again */
-    int error;            /* -errno of the last append, 0 when it worked */
+    uint8_t level;    /* enum capture_level */
+    uint64_t blocks;  /* spooled */
+    uint64_t calls;   /* seen, of those blocks */
+    uint64_t retries; /* appends that failed and will be made again */
+    int error;        /* -errno of the last append, 0 when it worked */
 };
 
 /* Opens containers and capture (logs what is missing) and starts the thread. The spool stays the
@@ -27,5 +27,6 @@ int agent_start(const struct config *config, struct spool *spool, struct agent *
 /* A new selection of containers, at once. */
 int agent_select(struct agent *a, const struct config *config);
 void agent_get_stats(struct agent *a, struct agent_stats *ret);
-/* Spools what the rings hold and ends. keep_pins: the kernel goes on collecting for the next one. */
+/* Spools what the rings hold and ends. keep_pins: the kernel goes on collecting for the next one.
+ */
 void agent_stop(struct agent *a, bool keep_pins);

@@ -83,14 +83,12 @@ static void why(struct view *v, const json_t *a)
     const json_t *item;
     size_t i;
     title(v, "Why");
-    json_array_foreach(json_object_get(a, "why"), i, item)
-    {
+    json_array_foreach (json_object_get(a, "why"), i, item) {
         const char *s = json_string_value(item);
         table_wrap(v->out, s ? s : "", 2, v->width);
     }
     bool first = true;
-    json_array_foreach(json_object_get(a, "detectors"), i, item)
-    {
+    json_array_foreach (json_object_get(a, "detectors"), i, item) {
         if (look_number(item, "share") < .005)
             continue;
         fprintf(v->out, "%s%s %.0f %%", first ? "  Found by " : ", ", look_text(item, "name"),
@@ -104,8 +102,7 @@ static const json_t *process_by_id(const json_t *processes, const char *id)
 {
     const json_t *p;
     size_t i;
-    json_array_foreach(processes, i, p)
-    {
+    json_array_foreach (processes, i, p) {
         if (*id && strcmp(look_text(p, "id"), id) == 0)
             return p;
     }
@@ -120,7 +117,7 @@ static void process_line(struct view *v, const json_t *p, const char *branch)
     fprintf(v->out, "  %s %s%s", strange ? "!" : " ", branch, strange ? v->mark : "");
     print_escaped(v, *look_text(p, "program") ? look_text(p, "program") : "(unknown program)");
     fprintf(v->out, "%s %spid %.0f%s", v->plain, v->dim, look_number(p, "tgid"), v->plain);
-    json_array_foreach(json_object_get(p, "flags"), i, flag)
+    json_array_foreach (json_object_get(p, "flags"), i, flag)
         fprintf(v->out, " [%s]", json_string_value(flag) ? json_string_value(flag) : "");
     fputc('\n', v->out);
     if (*look_text(p, "arguments")) {
@@ -147,8 +144,7 @@ static bool leads_to_strange(const json_t *processes, const json_t *process, uns
     size_t i;
     if (look_true(process, "strange") || depth >= DEPTH_MAX)
         return look_true(process, "strange");
-    json_array_foreach(processes, i, p)
-    {
+    json_array_foreach (processes, i, p) {
         if (is_child(processes, p, look_text(process, "id")) &&
             leads_to_strange(processes, p, depth + 1))
             return true;
@@ -168,8 +164,7 @@ static size_t process_tree(struct view *v, const json_t *processes, const char *
         return 0;
     snprintf(branch, sizeof(branch), "%*s%s", depth ? (int)(depth - 1) * 3 : 0, "",
              depth ? "└─ " : "");
-    json_array_foreach(processes, i, p)
-    {
+    json_array_foreach (processes, i, p) {
         if (!is_child(processes, p, parent) || !leads_to_strange(processes, p, depth))
             continue;
         process_line(v, p, branch);
@@ -203,8 +198,7 @@ static void novelties(struct view *v, const json_t *a)
     if (json_array_size(list) == 0 || table_new(columns, ARRAY_SIZE(columns), &t) < 0)
         return;
     title(v, "Never seen before in this workload");
-    json_array_foreach(list, i, n)
-    {
+    json_array_foreach (list, i, n) {
         table_cell(t, "  %s", words_clock(look_number(n, "time"), when));
         table_cell(t, "%s", look_text(n, "kind"));
         table_cell(t, "%s", look_text(n, "text"));
@@ -238,8 +232,9 @@ static void expected(struct view *v, const json_t *sequence)
     if (json_array_size(list) == 0)
         return;
     fputs("    Normally here:", v->out);
-    json_array_foreach(list, i, e) fprintf(v->out, "%s %s (%.0f %%)", i ? "," : "",
-                                           look_text(e, "name"), look_number(e, "share") * 100);
+    json_array_foreach (list, i, e)
+        fprintf(v->out, "%s %s (%.0f %%)", i ? "," : "", look_text(e, "name"),
+                look_number(e, "share") * 100);
     fputc('\n', v->out);
 }
 
@@ -270,8 +265,7 @@ static void sequences(struct view *v, const json_t *a)
     if (json_array_size(list) == 0)
         return;
     title(v, "Strange sequences (! marks the unusual calls)");
-    json_array_foreach(list, i, s)
-    {
+    json_array_foreach (list, i, s) {
         fprintf(v->out, "%s  %s%s ", i ? "\n" : "", v->bold,
                 words_clock(look_number(s, "time"), when));
         print_escaped(v, look_text(s, "program"));
@@ -292,8 +286,7 @@ static void history(struct view *v, const json_t *a)
     if (json_array_size(list) == 0)
         return;
     title(v, "History");
-    json_array_foreach(list, i, h)
-    {
+    json_array_foreach (list, i, h) {
         char line[1200];
         snprintf(line, sizeof(line), "%s  %.100s: %.100s%s%.800s",
                  words_time(look_number(h, "time"), when), look_text(h, "who"),

@@ -210,8 +210,7 @@ static int print_table(const struct options *o, json_t *list, uint64_t total)
     }
     if (table_new(columns, ARRAY_SIZE(columns), &t) < 0)
         return EXIT_FAILED;
-    json_array_foreach(list, i, a)
-    {
+    json_array_foreach (list, i, a) {
         as_alert(a);
         add_row(t, a);
         provisional |= look_true(a, "provisional");
@@ -237,8 +236,7 @@ static int list_alerts(struct look *l, const struct options *o)
         return EXIT_FAILED;
     if (!o->common.json)
         return print_table(o, list, total);
-    json_array_foreach(list, i, a)
-    {
+    json_array_foreach (list, i, a) {
         as_alert(a);
         look_print(a);
     }

@@ -41,8 +41,9 @@ static void *grow(struct batch *b, void **array, uint32_t *n, uint32_t *max, siz
     return (char *)*array + item_size * (*n)++;
 }
 
-#define GROW(b, what) grow(b, (void **)&(b)->store.what, &(b)->store.n_##what, &(b)->what##_max,   \
-                           sizeof(*(b)->store.what))
+#define GROW(b, what)                                                                              \
+    grow(b, (void **)&(b)->store.what, &(b)->store.n_##what, &(b)->what##_max,                     \
+         sizeof(*(b)->store.what))
 
 static struct store_document *add(struct batch *b, enum store_kind kind, const char *key,
                                   json_t *body)

@@ -10,7 +10,7 @@ struct batch {
     struct store_batch store; /* what store_commit() takes */
     uint32_t documents_max, scores_max, windows_max, bins_max;
     struct buf blob; /* of the one document that has one */
-    int error; /* sticky: -ENOMEM */
+    int error;       /* sticky: -ENOMEM */
 };
 
 void batch_init(struct batch *b);

@@ -40,8 +40,9 @@ static const char *const groups[] = {"running", "looking", "data", "research", "
 
 static void usage(FILE *out)
 {
-    fprintf(out, "Usage: vigia COMMAND [OPTION...]\n"
-                 "Host intrusion detection for containers: learns what is normal from system calls.\n");
+    fprintf(out,
+            "Usage: vigia COMMAND [OPTION...]\n"
+            "Host intrusion detection for containers: learns what is normal from system calls.\n");
     for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
         bool titled = false;
         for (const struct command *const *c = command_table; *c; c++) {
@@ -53,8 +54,10 @@ static void usage(FILE *out)
             fprintf(out, "  %-12s %s\n", (*c)->name, (*c)->summary);
         }
     }
-    fprintf(out, "\n`vigia COMMAND --help` teaches each of them. Exit status: 0; 1 it ran and found what\n"
-                 "it looks for wrong; 2 it could not run. Manual: man vigia.\n");
+    fprintf(
+        out,
+        "\n`vigia COMMAND --help` teaches each of them. Exit status: 0; 1 it ran and found what\n"
+        "it looks for wrong; 2 it could not run. Manual: man vigia.\n");
 }
 
 int command_main(int argc, char **argv)

@@ -10,8 +10,8 @@ enum { EXIT_OK, EXIT_FOUND, EXIT_FAILED };
 
 struct command {
     const char *name;
-    const char *group;   /* running, looking, data, research, care */
-    const char *summary; /* one line */
+    const char *group;                 /* running, looking, data, research, care */
+    const char *summary;               /* one line */
     int (*run)(int argc, char **argv); /* argv[0] is "vigia NAME" */
 };
 

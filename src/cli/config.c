@@ -15,7 +15,8 @@
 
 #define CONFIG_SIZE_MAX (1u << 20)
 
-/* What libcyaml logs about an error: the message, then the path from the innermost field outwards. */
+/* What libcyaml logs about an error: the message, then the path from the innermost field outwards.
+ */
 struct complaint {
     char message[512];
     char fields[8][64]; /* innermost first; "" for a mapping itself */
@@ -139,8 +140,8 @@ static void complaint_find_key(struct complaint *c, const char *text)
 
 static cyaml_config_t cyaml_setup(struct complaint *c)
 {
-    return (cyaml_config_t){.log_fn = complaint_log, .log_ctx = c, .mem_fn = cyaml_mem,
-                            .log_level = CYAML_LOG_ERROR};
+    return (cyaml_config_t){
+        .log_fn = complaint_log, .log_ctx = c, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 }
 
 static int load_text(const char *text, size_t size, const char *path, struct config **ret)
@@ -148,8 +149,8 @@ static int load_text(const char *text, size_t size, const char *path, struct con
     struct complaint complaint = {0};
     cyaml_config_t setup = cyaml_setup(&complaint);
     cyaml_data_t *data = NULL;
-    cyaml_err_t err = cyaml_load_data((const uint8_t *)text, size, &setup, &config_schema_top,
-                                      &data, NULL);
+    cyaml_err_t err =
+        cyaml_load_data((const uint8_t *)text, size, &setup, &config_schema_top, &data, NULL);
     if (err != CYAML_OK) {
         complaint_find_key(&complaint, text);
         complaint_report(&complaint, path, err);

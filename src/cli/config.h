@@ -65,7 +65,8 @@ struct config {
 #define CONFIG_DEFAULT_PATH "/etc/vigia/vigia.yaml"
 
 /* path NULL: CONFIG_DEFAULT_PATH, where a missing file means defaults only. data overrides the key
- * of that name when not NULL. Every error is logged with file, line and what is allowed: -EINVAL. */
+ * of that name when not NULL. Every error is logged with file, line and what is allowed: -EINVAL.
+ */
 int config_load(const char *path, const char *data, struct config **ret);
 void config_free(struct config *c);
 DEFINE_CLEANUP(config_free, struct config *)

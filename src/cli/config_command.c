@@ -37,14 +37,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    NULL, parse, "check|show|schema [FILE]",
+    NULL,
+    parse,
+    "check|show|schema [FILE]",
     "Check or show the configuration."
     "\v"
     "  check   exit 0 if the file is right; else says file, line and what is allowed, exit 2\n"
     "  show    the values in force: file, environment (VIGIA_SERVER_PORT=...), defaults\n"
     "  schema  every key with its type, as a JSON schema for editors\n\n"
     "Example: vigia config check /etc/vigia/vigia.yaml",
-    command_common_child, NULL, NULL};
+    command_common_child,
+    NULL,
+    NULL};
 
 static void print(const struct buf *b)
 {
@@ -80,9 +84,11 @@ static json_t *value_json(const cyaml_schema_value_t *v, const char *at, uint64_
         bool pointer = item->flags & CYAML_FLAG_POINTER;
         json_t *array = json_array();
         for (uint64_t i = 0; i < n; i++)
-            json_array_append_new(array, value_json(item, *(char *const *)at +
-                                                    i * (pointer ? sizeof(char *) : item->data_size),
-                                                    0));
+            json_array_append_new(
+                array,
+                value_json(item,
+                           *(char *const *)at + i * (pointer ? sizeof(char *) : item->data_size),
+                           0));
         return array;
     }
     case CYAML_UINT:

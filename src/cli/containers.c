@@ -105,8 +105,7 @@ static int print_table(struct look *l, const struct options *o, const json_t *li
         return EXIT_FAILED;
     bool unresolved = false;
     const char *why = "";
-    json_array_foreach(list, i, c)
-    {
+    json_array_foreach (list, i, c) {
         add_row(t, c, l->now);
         if (look_true(c, "wanted") && strcmp(look_text(c, "state"), "unresolved") == 0) {
             unresolved = true;
@@ -129,8 +128,7 @@ static json_t *select_containers(const json_t *rows, bool all)
 {
     json_t *list = json_array(), *c;
     size_t i;
-    json_array_foreach(rows, i, c)
-    {
+    json_array_foreach (rows, i, c) {
         if (!all && strcmp(look_text(c, "state"), "gone") == 0)
             continue;
         json_object_del(c, "time");
@@ -154,7 +152,8 @@ static int run(int argc, char **argv)
     if (o.common.json) {
         json_t *c;
         size_t i;
-        json_array_foreach(list, i, c) look_print(c);
+        json_array_foreach (list, i, c)
+            look_print(c);
         return EXIT_OK;
     }
     look_warn_stale(&l);

@@ -56,13 +56,13 @@ static void apply_suppressions(struct decisions *d)
     if (store_find(d->store, &query, &rows, NULL) < 0)
         return;
     json_t *now = json_object();
-    json_array_foreach(rows, i, row) {
+    json_array_foreach (rows, i, row) {
         id = text(row, "key");
         json_object_set(now, id, row);
         if (!json_equal(row, json_object_get(d->suppressions, id)))
             suppress(d, id, row);
     }
-    json_object_foreach(d->suppressions, id, row) {
+    json_object_foreach (d->suppressions, id, row) {
         if (!json_object_get(now, id))
             engine_unsuppress(d->engine, id);
     }
@@ -118,7 +118,7 @@ static uint32_t apply_words(struct decisions *d, const char *prefix,
     size_t i;
     if (store_find(d->store, &query, &rows, NULL) < 0)
         return 0;
-    json_array_foreach(rows, i, row) {
+    json_array_foreach (rows, i, row) {
         apply(d, row);
         batch_removal(ret, STORE_STATE, text(row, "key"));
     }

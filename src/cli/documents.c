@@ -67,7 +67,8 @@ static json_t *ledger_json(const struct ledger_count *l)
     json_t *dropped = json_object();
     for (int i = 0; i < DROP_REASONS; i++) {
         if (l->dropped[i])
-            json_object_set_new(dropped, drop_reason_name(i), json_integer((json_int_t)l->dropped[i]));
+            json_object_set_new(dropped, drop_reason_name(i),
+                                json_integer((json_int_t)l->dropped[i]));
     }
     return json_pack("{s:I, s:I, s:o}", "seen", (json_int_t)l->seen, "stored",
                      (json_int_t)l->delivered, "dropped", dropped);
@@ -106,7 +107,7 @@ static int counts_load(struct documents *d, struct store *store)
         int r = store_find(store, &query, &rows, NULL);
         if (r < 0)
             return r;
-        json_array_foreach(rows, i, row) {
+        json_array_foreach (rows, i, row) {
             uint64_t capture;
             uint32_t number;
             if (store_container_parse(json_string_value(json_object_get(row, "key")), &capture,
@@ -122,7 +123,7 @@ static int counts_load(struct documents *d, struct store *store)
             c->calls_before = c->total.seen;
             d->totals.seen += c->total.seen;
             d->totals.delivered += c->total.delivered;
-            json_object_foreach(json_object_get(row, "dropped"), name, n) {
+            json_object_foreach (json_object_get(row, "dropped"), name, n) {
                 for (int k = 0; k < DROP_REASONS; k++) {
                     if (strcmp(name, drop_reason_name(k)) == 0) {
                         c->total.dropped[k] = (uint64_t)json_integer_value(n);
@@ -154,7 +155,8 @@ int documents_new(const struct engine *engine, struct store *store, struct docum
 void documents_free(struct documents *d)
 {
     struct count *c, *next;
-    HASH_ITER(hh, d->counts, c, next) {
+    HASH_ITER(hh, d->counts, c, next)
+    {
         HASH_DEL(d->counts, c);
         free(c);
     }
@@ -240,10 +242,9 @@ static json_t *container_body(const struct block *b, const struct container *c)
         "{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:b, s:b, s:b, s:f, s:o, s:o}", "capture",
         capture, "number", (json_int_t)c->number, "runtime", json_text(c->runtime), "version",
         json_text(c->version), "owner", json_text(c->owner), "command", json_text(c->command),
-        "workload", json_text(c->workload), "state",
-        states[MIN(c->state, ARRAY_SIZE(states) - 1)], "reason", json_text(c->reason), "wanted",
-        (int)c->wanted, "attached", (int)c->attached, "sandbox", (int)c->sandbox, "born",
-        block_wall_s(b, c->born_ns), "gone",
+        "workload", json_text(c->workload), "state", states[MIN(c->state, ARRAY_SIZE(states) - 1)],
+        "reason", json_text(c->reason), "wanted", (int)c->wanted, "attached", (int)c->attached,
+        "sandbox", (int)c->sandbox, "born", block_wall_s(b, c->born_ns), "gone",
         c->gone_ns ? json_real(block_wall_s(b, c->gone_ns)) : json_null(), "labels",
         labels_json(c));
     if (body && rest)
@@ -256,23 +257,22 @@ static json_t *container_body(const struct block *b, const struct container *c)
 static void end_containers(struct documents *d, const struct block *b, const char *state,
                            struct batch *ret)
 {
-    struct store_query query = {.kind = STORE_CONTAINER,
-                                .limit = 10000,
-                                .where = {{"state", state}, {"node", b->node}}};
+    struct store_query query = {
+        .kind = STORE_CONTAINER, .limit = 10000, .where = {{"state", state}, {"node", b->node}}};
     json_t *rows = NULL, *row;
     size_t i;
     if (store_find(d->store, &query, &rows, NULL) < 0)
         return;
-    json_array_foreach(rows, i, row) {
+    json_array_foreach (rows, i, row) {
         const char *key = json_string_value(json_object_get(row, "key"));
         uint64_t capture;
         uint32_t number;
         double until = block_wall_s(b, b->from_ns);
         if (store_container_parse(key, &capture, &number) == 0 && capture != b->capture)
-            batch_document(ret, STORE_CONTAINER, key, until,
-                           json_pack("{s:s, s:f, s:f}", "state", "gone", "gone", until,
-                                     "calls_per_s", 0.0),
-                           true);
+            batch_document(
+                ret, STORE_CONTAINER, key, until,
+                json_pack("{s:s, s:f, s:f}", "state", "gone", "gone", until, "calls_per_s", 0.0),
+                true);
     }
     json_decref(rows);
 }

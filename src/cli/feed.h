@@ -1,5 +1,5 @@
-/* Plays a recording into the spool at its own speed, as if it were captured now: what is shown where
- * eBPF cannot be loaded. */
+/* Plays a recording into the spool at its own speed, as if it were captured now: what is shown
+ * where eBPF cannot be loaded. */
 #pragma once
 
 #include "transport/spool.h"

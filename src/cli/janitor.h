@@ -1,4 +1,5 @@
-/* The janitor's thread: applies retention to the store every few minutes, with a handle of its own. */
+/* The janitor's thread: applies retention to the store every few minutes, with a handle of its own.
+ */
 #pragma once
 
 #include "cli/config.h"

@@ -86,12 +86,11 @@ static void add_stored(struct view *v, const json_t *rows)
     json_t *n;
     const char *reason;
     size_t i;
-    json_array_foreach(rows, i, stored)
-    {
+    json_array_foreach (rows, i, stored) {
         json_t *row = row_of(v, look_text(stored, "key"));
         add(row, "seen", json_integer_value(json_object_get(stored, "seen")));
         add(row, "stored", json_integer_value(json_object_get(stored, "stored")));
-        json_object_foreach(json_object_get(stored, "dropped"), reason, n)
+        json_object_foreach (json_object_get(stored, "dropped"), reason, n)
             add(json_object_get(row, "dropped"), reason, json_integer_value(n));
     }
 }
@@ -166,8 +165,7 @@ static void name_containers(struct look *l, struct view *v)
     size_t i;
     if (look_find(l, (struct store_query){.kind = STORE_CONTAINER}, 0, &rows, NULL) < 0)
         return;
-    json_array_foreach(rows, i, c)
-    {
+    json_array_foreach (rows, i, c) {
         json_t *row = json_object_get(v->containers, look_text(c, "key"));
         if (!row)
             continue;
@@ -185,9 +183,10 @@ static int read_rest(struct look *l, struct view *v)
                       NULL);
     if (r < 0)
         return r;
-    json_array_foreach(blind, i, b) json_array_append_new(
-        v->blind, json_pack("{s:f, s:f, s:s}", "from", look_number(b, "from"), "until",
-                            look_number(b, "until"), "reason", look_text(b, "reason")));
+    json_array_foreach (blind, i, b)
+        json_array_append_new(v->blind,
+                              json_pack("{s:f, s:f, s:s}", "from", look_number(b, "from"), "until",
+                                        look_number(b, "until"), "reason", look_text(b, "reason")));
     r = store_get(l->store, STORE_STATE, "live", &live, NULL, NULL);
     const json_t *refused = json_object_get(json_object_get(live, "agent"), "refused");
     json_object_update(v->refused, (json_t *)refused);
@@ -229,8 +228,7 @@ static json_int_t sum_dropped(json_t *dropped, struct sums *s)
     json_int_t total = 0;
     const char *reason;
     json_t *n;
-    json_object_foreach(dropped, reason, n)
-    {
+    json_object_foreach (dropped, reason, n) {
         if (strcmp(reason, drop_reason_name(DROP_DEGRADED)) == 0) {
             s->degraded += json_integer_value(n);
             continue;
@@ -248,8 +246,7 @@ static bool sum_up(struct view *v, struct sums *s)
     const char *key;
     json_t *row;
     bool balanced = true;
-    json_object_foreach(v->containers, key, row)
-    {
+    json_object_foreach (v->containers, key, row) {
         json_int_t seen = json_integer_value(json_object_get(row, "seen"));
         json_int_t stored = json_integer_value(json_object_get(row, "stored"));
         json_int_t in_flight = json_integer_value(json_object_get(row, "in_flight"));
@@ -267,7 +264,8 @@ static json_t *rows_of(const struct view *v)
 {
     json_t *list = json_array(), *row;
     const char *key;
-    json_object_foreach(v->containers, key, row) json_array_append(list, row);
+    json_object_foreach (v->containers, key, row)
+        json_array_append(list, row);
     return list;
 }
 
@@ -298,7 +296,7 @@ static void print_sums(const struct view *v, const struct sums *s, bool balanced
     line("Stored", s->stored, "  (scored and counted)");
     line("In flight", s->in_flight, blocks);
     line("Dropped", s->dropped, "");
-    json_object_foreach(s->reasons, reason, n)
+    json_object_foreach (s->reasons, reason, n)
         printf("  %-10s %20s calls\n", reason, words_exact((uint64_t)json_integer_value(n), text));
     if (s->degraded)
         line("Bins only", s->degraded, "  (of those stored: counted, but without windows)");
@@ -318,8 +316,7 @@ static void print_blind(const struct view *v)
     if (json_array_size(v->blind) == 0)
         return;
     puts("\nBlind: time without capture");
-    json_array_foreach(v->blind, i, b)
-    {
+    json_array_foreach (v->blind, i, b) {
         printf("  %s for %-8s ", words_time(look_number(b, "from"), from),
                words_duration(look_number(b, "until") - look_number(b, "from"), span));
         table_wrap(stdout, look_text(b, "reason"), 0, 60);
@@ -333,8 +330,7 @@ static void print_aside(const struct view *v)
     const char *what;
     size_t i;
     char text[WORDS_MAX];
-    json_object_foreach(v->refused, what, n)
-    {
+    json_object_foreach (v->refused, what, n) {
         if (json_integer_value(n) > 0)
             printf("Refused by a full table: %s %s\n",
                    words_exact((uint64_t)json_integer_value(n), text), what);
@@ -342,8 +338,7 @@ static void print_aside(const struct view *v)
     if (json_array_size(v->corrupt) == 0)
         return;
     puts("\nCorrupt blocks, kept aside");
-    json_array_foreach(v->corrupt, i, c)
-    {
+    json_array_foreach (v->corrupt, i, c) {
         table_wrap(stdout, look_text(c, "file"), 2, table_width());
         table_wrap(stdout, look_text(c, "reason"), 4, table_width());
     }
@@ -361,11 +356,10 @@ static int print_containers(const struct view *v)
     char text[WORDS_MAX];
     if (table_new(columns, ARRAY_SIZE(columns), &t) < 0)
         return EXIT_FAILED;
-    json_object_foreach(v->containers, key, row)
-    {
+    json_object_foreach (v->containers, key, row) {
         json_int_t dropped = 0;
-        json_object_foreach(json_object_get(row, "dropped"), reason, n) dropped +=
-            json_integer_value(n);
+        json_object_foreach (json_object_get(row, "dropped"), reason, n)
+            dropped += json_integer_value(n);
         const bool known = !strstr(key, "-ffffffff");
         table_cell(t, "%s",
                    *look_text(row, "name") ? look_text(row, "name")

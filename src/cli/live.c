@@ -19,7 +19,7 @@ struct live {
     struct {
         int64_t second;
         uint64_t calls, windows;
-    } rates[RATES_MAX]; /* by wall second, at second % RATES_MAX */
+    } rates[RATES_MAX];        /* by wall second, at second % RATES_MAX */
     double delays[DELAYS_MAX]; /* s from a block's first call to its commit; the latest */
     uint32_t n_delays;
     double alert_delays[DELAYS_MAX]; /* s from the first strange call to its alert */
@@ -114,9 +114,9 @@ static json_t *rates(const struct live *l, double now)
     for (int64_t second = (int64_t)now - RATES_MAX + 1; second < (int64_t)now; second++) {
         typeof(&l->rates[0]) r = &l->rates[(uint64_t)second % RATES_MAX];
         if ((double)second >= l->started - 1)
-            json_array_append_new(
-                array, json_pack("{s:I, s:I}", "time", (json_int_t)second, "calls",
-                                 (json_int_t)(r->second == second ? r->calls : 0)));
+            json_array_append_new(array,
+                                  json_pack("{s:I, s:I}", "time", (json_int_t)second, "calls",
+                                            (json_int_t)(r->second == second ? r->calls : 0)));
     }
     return array;
 }
@@ -146,12 +146,12 @@ static json_t *agent_json(struct live *l, const struct documents_totals *totals,
     char capture[20];
     snprintf(capture, sizeof(capture), "%016llx", (unsigned long long)s.capture.capture_id);
     return json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:f, s:i}", "capture",
-        capture, "cpus", (json_int_t)s.capture.cpus, "ring_bytes", (json_int_t)s.capture.ring_bytes,
-        "ring_fill", s.capture.ring_fill_max, "threads", (json_int_t)s.capture.threads, "processes",
-        (json_int_t)s.capture.processes, "texts", (json_int_t)s.capture.texts, "refused", "threads",
-        (json_int_t)s.capture.refused_threads, "processes",
-        (json_int_t)(s.capture.refused_processes + totals->refused_processes), "texts",
+        "{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:f, s:i}",
+        "capture", capture, "cpus", (json_int_t)s.capture.cpus, "ring_bytes",
+        (json_int_t)s.capture.ring_bytes, "ring_fill", s.capture.ring_fill_max, "threads",
+        (json_int_t)s.capture.threads, "processes", (json_int_t)s.capture.processes, "texts",
+        (json_int_t)s.capture.texts, "refused", "threads", (json_int_t)s.capture.refused_threads,
+        "processes", (json_int_t)(s.capture.refused_processes + totals->refused_processes), "texts",
         (json_int_t)s.capture.refused_texts, "containers", (json_int_t)s.containers_refused,
         "retries", (json_int_t)s.retries, "cpu_share", share, "rss_bytes", resident_bytes(),
         "error", s.error);
@@ -164,12 +164,12 @@ static json_t *spool_json(const struct live *l, struct spool *spool,
     spool_get_stats(spool, &s);
     int64_t in_flight = (int64_t)(l->waiting + agent->calls - (totals->seen - l->seen));
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "in_flight",
-                     (json_int_t)MAX(in_flight, 0), "first", (json_int_t)s.first_sequence, "last", (json_int_t)s.last_sequence,
-                     "acknowledged", (json_int_t)s.acknowledged, "size_bytes",
-                     (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments, "written_bytes",
-                     (json_int_t)s.bytes_written, "blocks_lost", (json_int_t)s.blocks_lost,
-                     "blocks_corrupt", (json_int_t)s.blocks_corrupt, "write_errors",
-                     (json_int_t)s.write_errors, "degraded", s.degraded);
+                     (json_int_t)MAX(in_flight, 0), "first", (json_int_t)s.first_sequence, "last",
+                     (json_int_t)s.last_sequence, "acknowledged", (json_int_t)s.acknowledged,
+                     "size_bytes", (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments,
+                     "written_bytes", (json_int_t)s.bytes_written, "blocks_lost",
+                     (json_int_t)s.blocks_lost, "blocks_corrupt", (json_int_t)s.blocks_corrupt,
+                     "write_errors", (json_int_t)s.write_errors, "degraded", s.degraded);
 }
 
 static json_t *engine_json(const struct live *l, const struct engine *engine)
@@ -178,13 +178,12 @@ static json_t *engine_json(const struct live *l, const struct engine *engine)
     engine_counters(engine, &c);
     return json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "windows",
                      (json_int_t)c.windows, "calls", (json_int_t)c.calls, "anomalies",
-                     (json_int_t)c.anomalies, "lag_s", l->lag_s, "profiles",
-                     (json_int_t)c.profiles, "alerts_open", (json_int_t)c.alerts_open,
-                     "suppressed", (json_int_t)c.suppressed, "refused", "containers",
-                     (json_int_t)c.refused_containers, "processes",
-                     (json_int_t)c.refused_processes, "texts", (json_int_t)c.refused_texts,
-                     "profiles", (json_int_t)c.refused_profiles, "learning",
-                     (json_int_t)c.refused_learning);
+                     (json_int_t)c.anomalies, "lag_s", l->lag_s, "profiles", (json_int_t)c.profiles,
+                     "alerts_open", (json_int_t)c.alerts_open, "suppressed",
+                     (json_int_t)c.suppressed, "refused", "containers",
+                     (json_int_t)c.refused_containers, "processes", (json_int_t)c.refused_processes,
+                     "texts", (json_int_t)c.refused_texts, "profiles",
+                     (json_int_t)c.refused_profiles, "learning", (json_int_t)c.refused_learning);
 }
 
 void live_document(struct live *l, const struct engine *engine, const struct documents *documents,

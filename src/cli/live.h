@@ -1,5 +1,5 @@
-/* The document "live" (STORE_STATE): how capture and detection do right now, written each second for
- * the page, /metrics and the commands. */
+/* The document "live" (STORE_STATE): how capture and detection do right now, written each second
+ * for the page, /metrics and the commands. */
 #pragma once
 
 #include "cli/agent.h"

@@ -36,7 +36,7 @@ struct pipeline {
     const struct broker_ops *broker_ops;
     struct broker *broker;
     uint8_t spool_uuid[16];
-    uint64_t sequence;       /* of the last block that was committed */
+    uint64_t sequence; /* of the last block that was committed */
     uint64_t snapshot_ns, live_ns;
     struct sink_options sinks[SINKS_MAX];
     uint32_t n_sinks;
@@ -101,8 +101,7 @@ static int catch_up(struct pipeline *p, uint64_t from, uint64_t acknowledged)
 /* An engine that begins anew does not know the alerts that were going on: they have ended. */
 static int end_alerts(struct pipeline *p)
 {
-    struct store_query query = {
-        .kind = STORE_ALERT, .where = {{"open", "true"}}, .limit = 10000};
+    struct store_query query = {.kind = STORE_ALERT, .where = {{"open", "true"}}, .limit = 10000};
     CLEANUP(batch_done) struct batch batch;
     json_t *rows = NULL, *row;
     size_t i;
@@ -110,7 +109,7 @@ static int end_alerts(struct pipeline *p)
     if (r < 0)
         return r;
     batch_init(&batch);
-    json_array_foreach(rows, i, row)
+    json_array_foreach (rows, i, row)
         batch_document(&batch, STORE_ALERT, json_string_value(json_object_get(row, "key")), 0,
                        json_pack("{s:b}", "open", 0), true);
     json_decref(rows);
@@ -157,7 +156,8 @@ static int engine_take_up(struct pipeline *p)
 
 /* ---- one block ---- */
 
-/* A commit that fails is made again: the engine has moved on, and the block stays unacknowledged. */
+/* A commit that fails is made again: the engine has moved on, and the block stays unacknowledged.
+ */
 static int commit(struct pipeline *p, struct batch *batch)
 {
     if (batch->error)

@@ -1,8 +1,8 @@
 /* The pipeline's thread: broker -> engine -> store, one commit a block that also acknowledges it.
  *
- * Its state outlives kill -9: the engine's bytes are put in the store every minute together with the
- * acknowledgement; a new pipeline loads them and gives the engine the blocks between them and the
- * acknowledgement again, which the spool still has, without writing anything twice. */
+ * Its state outlives kill -9: the engine's bytes are put in the store every minute together with
+ * the acknowledgement; a new pipeline loads them and gives the engine the blocks between them and
+ * the acknowledgement again, which the spool still has, without writing anything twice. */
 #pragma once
 
 #include <stdbool.h>

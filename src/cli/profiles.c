@@ -113,8 +113,7 @@ static int print_table(const json_t *list)
     }
     if (table_new(columns, sizeof(columns) / sizeof(*columns), &t) < 0)
         return EXIT_FAILED;
-    json_array_foreach(list, i, p)
-    {
+    json_array_foreach (list, i, p) {
         add_row(t, p);
         provisional |= look_true(p, "provisional");
     }
@@ -173,8 +172,7 @@ static int run(int argc, char **argv)
     }
     json_t *p;
     size_t i;
-    json_array_foreach(list, i, p)
-    {
+    json_array_foreach (list, i, p) {
         json_object_set(p, "workload", json_object_get(p, "key"));
         json_object_del(p, "key");
         json_object_del(p, "time");

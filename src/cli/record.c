@@ -94,13 +94,17 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    argp_options, parse, "FILE",
+    argp_options,
+    parse,
+    "FILE",
     "Record the system calls of containers into FILE, about a byte a call, until Ctrl-C."
     "\v"
     "`vigia replay FILE` shows what is in it and can run it through detection.\n"
     "Exit status 1: it ran, but there was no call to record.\n\n"
     "Example: vigia record redis.vgr --container 'redis*' --seconds 60",
-    command_common_child, NULL, NULL};
+    command_common_child,
+    NULL,
+    NULL};
 
 static int start(struct record *r)
 {

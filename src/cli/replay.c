@@ -29,7 +29,8 @@ static const struct argp_option argp_options[] = {
     {"dump", KEY_DUMP, NULL, 0, "Every window, bin, process, ... as a line of JSON", 0},
     {"copy", KEY_COPY, "OUT", 0, "Decode and encode it again into OUT: the same bytes", 0},
     {"into", KEY_INTO, "DIR", 0,
-     "Run it through features, detectors and store as `vigia up` does, with DIR as data directory", 0},
+     "Run it through features, detectors and store as `vigia up` does, with DIR as data directory",
+     0},
     {0},
 };
 
@@ -68,7 +69,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    argp_options, parse, "FILE",
+    argp_options,
+    parse,
+    "FILE",
     "Read a recording (*.vgr, of `vigia record`; a segment of a spool is one too)."
     "\v"
     "Damaged blocks are skipped and counted; then, and for an empty file, the exit status is 1. "
@@ -77,7 +80,9 @@ static const struct argp argp = {
     "  vigia replay redis.vgr\n"
     "  vigia replay redis.vgr --dump | jq -c 'select(.window) | .window.calls[].name'\n"
     "  vigia replay redis.vgr --into /tmp/data && vigia alerts --data /tmp/data",
-    command_common_child, NULL, NULL};
+    command_common_child,
+    NULL,
+    NULL};
 
 static void show_progress(const struct recording *r, const char *doing)
 {
@@ -163,10 +168,10 @@ static int into(struct recording *r, const struct options *o)
         e = -errno;
     }
     CLEANUP(freep) char *path = config_path(config, "spool");
-    struct spool_options spool_options = {.directory = path,
-                                          .size_max_bytes = (uint64_t)config->spool.size_max_mib << 20,
-                                          .segment_max_bytes = (uint64_t)config->spool.segment_mib
-                                                               << 20};
+    struct spool_options spool_options = {
+        .directory = path,
+        .size_max_bytes = (uint64_t)config->spool.size_max_mib << 20,
+        .segment_max_bytes = (uint64_t)config->spool.segment_mib << 20};
     if (e == 0)
         e = path ? spool_open(&spool_options, &spool) : -ENOMEM;
     struct pipeline_options options = {.config = config, .spool = spool};
@@ -211,8 +216,8 @@ static int run(int argc, char **argv)
     return corrupt || !bytes ? EXIT_FOUND : EXIT_OK;
 }
 
-const struct command command_replay = {
-    .name = "replay",
-    .group = "data",
-    .summary = "Show a recording, copy it, or run it through detection",
-    .run = run};
+const struct command command_replay = {.name = "replay",
+                                       .group = "data",
+                                       .summary =
+                                           "Show a recording, copy it, or run it through detection",
+                                       .run = run};

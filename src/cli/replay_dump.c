@@ -120,8 +120,8 @@ static json_t *call(struct replay_dump *d, const struct window *w, int k)
 static void dump_window(struct replay_dump *d, const struct window *w)
 {
     json_t *o = json_object(), *calls = json_array(), *context = json_array();
-    json_object_set_new(o, "id", json_sprintf("%016" PRIx64 "-%" PRIx64, w->id.capture,
-                                              w->id.position));
+    json_object_set_new(o, "id",
+                        json_sprintf("%016" PRIx64 "-%" PRIx64, w->id.capture, w->id.position));
     json_object_set_new(o, "first", seconds(d, w->first_ns));
     json_object_set_new(o, "last", seconds(d, w->last_ns));
     json_object_set_new(o, "container", json_integer(w->container));
@@ -186,10 +186,10 @@ static void dump_container(struct replay_dump *d, const struct container *c)
     static const char *const states[] = {"unresolved", "running", "gone"};
     const struct {
         const char *name, *value;
-    } strings[] = {{"id", c->id},           {"runtime", c->runtime},       {"name", c->name},
-                   {"image", c->image},     {"version", c->version},       {"pod", c->pod},
-                   {"owner", c->owner},     {"namespace", c->namespace_},  {"command", c->command},
-                   {"reason", c->reason},   {"workload", c->workload}};
+    } strings[] = {{"id", c->id},         {"runtime", c->runtime},      {"name", c->name},
+                   {"image", c->image},   {"version", c->version},      {"pod", c->pod},
+                   {"owner", c->owner},   {"namespace", c->namespace_}, {"command", c->command},
+                   {"reason", c->reason}, {"workload", c->workload}};
     json_t *o = json_object(), *labels = json_object();
     json_object_set_new(o, "number", json_integer(c->number));
     json_object_set_new(o, "state", json_string(c->state < 3 ? states[c->state] : "?"));

@@ -21,8 +21,7 @@ static int print_results(const json_t *results)
     char took[WORDS_MAX];
     if (table_new(columns, ARRAY_SIZE(columns), &t) < 0)
         return -1;
-    json_array_foreach(results, i, s)
-    {
+    json_array_foreach (results, i, s) {
         table_cell(t, "%s", look_text(s, "name"));
         table_cell(t, "%s", look_text(s, "type"));
         table_cell(t, "%s", look_true(s, "ok") ? "taken" : "failed");
@@ -50,8 +49,7 @@ int sinks_test_command(const struct command_common *common)
     const json_t *s;
     size_t i;
     bool failed = false;
-    json_array_foreach(results, i, s)
-    {
+    json_array_foreach (results, i, s) {
         failed |= !look_true(s, "ok");
         if (common->json)
             look_print(s);

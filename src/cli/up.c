@@ -82,14 +82,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    argp_options, parse, NULL,
+    argp_options,
+    parse,
+    NULL,
     "Watch the containers of this machine: capture, learn, detect, store, alert, and the web page, "
     "in one process until it is told to stop (Ctrl-C, SIGTERM)."
     "\v"
     "At the first start it prints a one-time password for the user admin. A changed configuration "
-    "file is read again at once (or with SIGHUP): which containers are watched needs no restart.\n\n"
+    "file is read again at once (or with SIGHUP): which containers are watched needs no "
+    "restart.\n\n"
     "Example: vigia up --data /var/lib/vigia --port 8765",
-    command_common_child, NULL, NULL};
+    command_common_child,
+    NULL,
+    NULL};
 
 static int directory_prepare(struct up *u)
 {
@@ -128,7 +133,8 @@ static int spool_start(struct up *u)
     return spool_open(&options, &u->spool);
 }
 
-/* The one-time password is printed, and kept in a file that only root reads, until it is changed. */
+/* The one-time password is printed, and kept in a file that only root reads, until it is changed.
+ */
 static int first_user(struct up *u, const char *database)
 {
     char password[USER_RANDOM_SIZE];
@@ -276,8 +282,8 @@ static bool config_changed(struct up *u)
 {
     struct stat s;
     const char *path = u->options.common.config ? u->options.common.config : CONFIG_DEFAULT_PATH;
-    if (stat(path, &s) < 0 || (s.st_mtim.tv_sec == u->config_time.tv_sec &&
-                               s.st_mtim.tv_nsec == u->config_time.tv_nsec))
+    if (stat(path, &s) < 0 ||
+        (s.st_mtim.tv_sec == u->config_time.tv_sec && s.st_mtim.tv_nsec == u->config_time.tv_nsec))
         return false;
     u->config_time = s.st_mtim;
     return true;

@@ -172,8 +172,7 @@ static int list(struct store *s, bool json)
         return EXIT_FAILED;
     if (!json)
         printf("%-24s %-8s %s\n", "NAME", "ROLE", "PASSWORD");
-    json_array_foreach(users, i, user)
-    {
+    json_array_foreach (users, i, user) {
         if (json) {
             json_dumpf(user, stdout, JSON_COMPACT);
             putchar('\n');

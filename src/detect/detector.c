@@ -9,12 +9,8 @@ extern const struct detector detector_mahalanobis;
 extern const struct detector detector_rate;
 
 const struct detector *const detector_table[] = {
-    &detector_novelty,
-    &detector_stide,
-    &detector_ngram,
-    &detector_mahalanobis,
-    &detector_rate,
-    NULL,
+    &detector_novelty,     &detector_stide, &detector_ngram,
+    &detector_mahalanobis, &detector_rate,  NULL,
 };
 
 const struct detector *detector_find(const char *name)

@@ -11,8 +11,9 @@ struct pareto {
     size_t n; /* excesses it was fitted to */
 };
 
-#define PARETO_EXCESSES_MIN 50 /* below, or where the fit is unstable (|shape| >= .5): exponential   \
-                              */
+#define PARETO_EXCESSES_MIN                                                                        \
+    50 /* below, or where the fit is unstable (|shape| >= .5): exponential                         \
+        */
 
 /* excess [n] >= 0, ascending. n = 0 gives scale 0: nothing lies beyond u. */
 void pareto_fit(const double *excess, size_t n, double u, struct pareto *ret);

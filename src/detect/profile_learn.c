@@ -106,7 +106,6 @@ static void intersect(struct score *a, const struct score *b, unsigned kinds)
     a->value = sum / a->per;
 }
 
-
 /* Calls of a program that start-up knows are half as strange: they do not open an alert alone. */
 static void halve_known_pairs(struct score *a, const struct score *startup)
 {
@@ -119,9 +118,9 @@ static void halve_known_pairs(struct score *a, const struct score *startup)
     }
 }
 
-/* Sequences that start-up taught are no news in steady running (a server that starts a thread late),
- * calls are half a news. Programs and arguments are: a start runs shells and reads secrets that steady running has no
- * business with (measured: docs/DETECTORS.md). */
+/* Sequences that start-up taught are no news in steady running (a server that starts a thread
+ * late), calls are half a news. Programs and arguments are: a start runs shells and reads secrets
+ * that steady running has no business with (measured: docs/DETECTORS.md). */
 void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret)
 {

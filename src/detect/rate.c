@@ -1,5 +1,5 @@
-/* Busier seconds than any before: the total of all calls, in powers of e. Crude, and not in the default
- * profile; a yardstick for the other detectors of counts. */
+/* Busier seconds than any before: the total of all calls, in powers of e. Crude, and not in the
+ * default profile; a yardstick for the other detectors of counts. */
 #include "detect/simple.h"
 
 static double calls(const struct bin *b)

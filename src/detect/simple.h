@@ -1,5 +1,5 @@
-/* For detectors whose model is one number that learning raises: SIMPLE_DETECTOR(name, summary, channel,
- * kind) makes detector_<name> out of
+/* For detectors whose model is one number that learning raises: SIMPLE_DETECTOR(name, summary,
+ * channel, kind) makes detector_<name> out of
  *
  *     double learnt(double model, const struct sample *s);       the number after one more sample
  *     double strangeness(double model, const struct sample *s);  >= 0
@@ -32,8 +32,8 @@
     {                                                                                              \
         double x = s->kind == (KIND) ? strangeness(*(const double *)model, s) : 0;                 \
         ret->value = x, ret->per = 1, ret->n = x > 0;                                              \
-        ret->items[0] = (struct evidence){                                                         \
-            .key = hash_string(#NAME), .strangeness = x, .kind = EVIDENCE_RATE};                   \
+        ret->items[0] =                                                                            \
+            (struct evidence){.key = hash_string(#NAME), .strangeness = x, .kind = EVIDENCE_RATE}; \
     }                                                                                              \
                                                                                                    \
     static void save(const void *model, struct buf *ret)                                           \

@@ -6,9 +6,9 @@
 #include "base/hash.h"
 
 static const char *const kind_names[] = {"program", "path", "address", "flag"};
-static const char *const access_names[] = {"",       "read",   "write",  "create",
-                                           "exec",   "delete", "rename", "attribute",
-                                           "connect", "bind",  "send"};
+static const char *const access_names[] = {"",        "read",   "write",  "create",
+                                           "exec",    "delete", "rename", "attribute",
+                                           "connect", "bind",   "send"};
 static const char *const reason_names[DROP_REASONS] = {
     [DROP_RING_FULL] = "ring full",     [DROP_RECURSION] = "recursion",
     [DROP_DEGRADED] = "degraded",       [DROP_SPOOL_FULL] = "spool full",

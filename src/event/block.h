@@ -1,5 +1,6 @@
 /* A block: what one tick of one node made; the unit on disk and on the wire (docs/FORMAT.md).
- * Immutable once made. This is its decoded form; src/transport/codec.h reads and writes the bytes. */
+ * Immutable once made. This is its decoded form; src/transport/codec.h reads and writes the bytes.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -84,7 +85,7 @@ struct ledger_count {
 /* Where each CPU's ring was read up to, for the next agent. */
 struct checkpoint_cpu {
     uint16_t cpu;
-    uint64_t position; /* words read */
+    uint64_t position;   /* words read */
     uint64_t context[3]; /* the context record in force there, raw words */
 };
 
@@ -99,29 +100,29 @@ struct thread_state {
 #define NODE_NAME_MAX 64
 
 struct block {
-    uint8_t spool[16];   /* UUID of the spool it was first written to */
-    uint64_t sequence;   /* within that spool, from 1 */
-    uint64_t capture;    /* capture id */
-    uint8_t boot[16];    /* boot id of the kernel */
-    char node[NODE_NAME_MAX]; /* node name */
-    uint64_t mono_ns, wall_ns; /* the same moment on both clocks */
+    uint8_t spool[16];          /* UUID of the spool it was first written to */
+    uint64_t sequence;          /* within that spool, from 1 */
+    uint64_t capture;           /* capture id */
+    uint8_t boot[16];           /* boot id of the kernel */
+    char node[NODE_NAME_MAX];   /* node name */
+    uint64_t mono_ns, wall_ns;  /* the same moment on both clocks */
     uint64_t from_ns, until_ns; /* monotonic: the cut before and this cut */
-    uint8_t level;       /* enum capture_level in force */
-    uint8_t snapshot;    /* 1: threads and processes (FOUND) list all live ones: a restart rebuilds
-                          * from the last snapshot and the blocks after it */
+    uint8_t level;              /* enum capture_level in force */
+    uint8_t snapshot; /* 1: threads and processes (FOUND) list all live ones: a restart rebuilds
+                       * from the last snapshot and the blocks after it */
 
-    struct window *windows; /* [n_windows] */
-    struct bin *bins;       /* [n_bins] */
-    struct text *texts;     /* [n_texts] first use in this dictionary epoch */
-    struct process *processes;    /* [n_processes] in time order */
-    struct container *containers; /* [n_containers] new or changed */
-    struct gap *gaps;             /* [n_gaps] */
-    struct blind *blinds;         /* [n_blinds] */
-    struct ledger_count *ledger;  /* [n_ledger] */
+    struct window *windows;            /* [n_windows] */
+    struct bin *bins;                  /* [n_bins] */
+    struct text *texts;                /* [n_texts] first use in this dictionary epoch */
+    struct process *processes;         /* [n_processes] in time order */
+    struct container *containers;      /* [n_containers] new or changed */
+    struct gap *gaps;                  /* [n_gaps] */
+    struct blind *blinds;              /* [n_blinds] */
+    struct ledger_count *ledger;       /* [n_ledger] */
     struct checkpoint_cpu *checkpoint; /* [n_checkpoint] */
     struct thread_state *threads;      /* [n_threads] snapshot blocks only */
-    uint32_t n_threads, n_windows, n_bins, n_texts, n_processes, n_containers, n_gaps, n_blinds, n_ledger,
-        n_checkpoint;
+    uint32_t n_threads, n_windows, n_bins, n_texts, n_processes, n_containers, n_gaps, n_blinds,
+        n_ledger, n_checkpoint;
     uint32_t epoch; /* dictionary epoch: raised when texts must be sent again */
 
     /* Counts of what caps refused, per kind of table; shown by `vigia ledger`. */

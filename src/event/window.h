@@ -1,5 +1,6 @@
 /* A window: up to 64 consecutive calls of one thread and program, with up to 16 calls that came
- * before them in the thread (left context), so that it can be scored on its own (DESIGN, idea 2). */
+ * before them in the thread (left context), so that it can be scored on its own (DESIGN, idea 2).
+ */
 #pragma once
 
 #include <stdint.h>
@@ -13,9 +14,9 @@
 enum capture_level { LEVEL_FULL, LEVEL_NO_ARGUMENTS, LEVEL_BINS_ONLY };
 
 enum window_flag {
-    WINDOW_AFTER_GAP = 1 << 0, /* calls of this thread may be missing before its first call */
+    WINDOW_AFTER_GAP = 1 << 0,  /* calls of this thread may be missing before its first call */
     WINDOW_AFTER_EXEC = 1 << 1, /* its first call is the first of a program */
-    WINDOW_MOVED = 1 << 2,     /* the thread was moved to another cgroup since it started */
+    WINDOW_MOVED = 1 << 2,      /* the thread was moved to another cgroup since it started */
 };
 
 /* Names the same calls on any retry: (capture, CPU, ring position of the first call). */
@@ -40,13 +41,13 @@ struct window {
     uint16_t context[WINDOW_CONTEXT_MAX]; /* sysno */
     uint16_t sysno[WINDOW_CALLS_MAX];
     uint16_t ret[WINDOW_CALLS_MAX];
-    uint8_t flag[WINDOW_CALLS_MAX];    /* enum call_flag */
+    uint8_t flag[WINDOW_CALLS_MAX];      /* enum call_flag */
     uint64_t argument[WINDOW_CALLS_MAX]; /* text id, 0 none */
 };
 
 /* One container x one second x one (program, syscall). */
 struct bin_count {
-    uint64_t program; /* text id of the program key */
+    uint64_t program;       /* text id of the program key */
     uint64_t latency_ns;    /* sum over the calls that were timed */
     uint32_t latency_calls; /* how many were timed */
     uint32_t calls, errors;

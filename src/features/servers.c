@@ -20,7 +20,8 @@
 #define NUMBER_SIGNAL_RETURN 1023 /* orig_ax -1; live it is number 15 without result (CAPTURE) */
 #define NUMBER_RT_SIGRETURN 15
 #define NUMBER_EXIT_GROUP 231
-#define RESTART_LEAD_S 0.5 /* a new container's first calls come at most so long before "restarted" */
+#define RESTART_LEAD_S                                                                             \
+    0.5 /* a new container's first calls come at most so long before "restarted" */
 #define NONE UINT32_MAX
 
 enum { COLUMN_TIME, COLUMN_PID, COLUMN_TID, COLUMN_NUMBER, COLUMN_RET, COLUMN_PROGRAM, COLUMNS };
@@ -29,7 +30,8 @@ static const struct {
     const char *file;
     uint8_t size;
 } columns[COLUMNS] = {
-    {"time_ns.i64", 8}, {"pid.u32", 4}, {"tid.u32", 4}, {"nr.u16", 2}, {"ret.u8", 1}, {"prog.u8", 1},
+    {"time_ns.i64", 8}, {"pid.u32", 4}, {"tid.u32", 4},
+    {"nr.u16", 2},      {"ret.u8", 1},  {"prog.u8", 1},
 };
 
 struct thread {
@@ -61,7 +63,7 @@ struct servers {
     uint64_t at, tick, words, run_ns;
     uint32_t run_tid, container;
     struct dict tids, pids;
-    struct thread *threads;         /* [tids.n] */
+    struct thread *threads;          /* [tids.n] */
     struct known_process *processes; /* [pids.n] */
     uint32_t threads_max, processes_max;
     bool program_sent[PROGRAMS_MAX];
@@ -139,8 +141,8 @@ static int load_programs(struct servers *s, const char *directory)
 }
 
 /* Lines of "start,end,name" (times 2) or "time,event" (times 1); a missing file has none. */
-static int load_marks(const char *directory, const char *name, int times,
-                      struct servers_mark **ret, uint32_t *ret_n)
+static int load_marks(const char *directory, const char *name, int times, struct servers_mark **ret,
+                      uint32_t *ret_n)
 {
     CLEANUP(fclosep) FILE *f = open_text(directory, name);
     char line[512];

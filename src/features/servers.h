@@ -4,7 +4,8 @@
  *
  *     time_ns.i64  time of the call's run      nr.u16    number (x86-64; 1023 return from a signal)
  *     pid.u32, tid.u32                         ret.u8    < 128: min(ret, 127); else 128 + errno
- *     prog.u8      line of programs.txt        attacks.csv (start_s,end_s,name), events.csv (time_s,event)
+ *     prog.u8      line of programs.txt        attacks.csv (start_s,end_s,name), events.csv
+ * (time_s,event)
  *
  * Time zero of the recording is SERVERS_ZERO_NS on the blocks' clocks. A restart (events.csv) ends
  * the container and begins a new one, with the next number. What the recording lacks stays empty:

@@ -62,8 +62,7 @@ int find_alerts(struct request *q, const struct store_query *query, json_t **ret
     int r = find_documents(q, query, "id", true, &rows, ret_total);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         if (json_array_append_new(list, summary(row)) < 0)
             return -ENOMEM;
     }
@@ -218,7 +217,8 @@ int api_suppressions(struct request *q)
         return r;
     json_t *row;
     size_t i;
-    json_array_foreach(rows, i, row) suppression_public(row);
+    json_array_foreach (rows, i, row)
+        suppression_public(row);
     return reply_json(q, 200, json_pack("{s:o}", "suppressions", rows));
 }
 

@@ -110,7 +110,8 @@ int api_container(struct request *q)
         r = get_document(q, STORE_LEDGER, key, &ledger);
     if (r < 0)
         return r;
-    json_array_foreach(processes, i, process) process_words(process);
+    json_array_foreach (processes, i, process)
+        process_words(process);
     json_object_del(container, "time");
     if (ledger) {
         json_object_del(ledger, "key");
@@ -135,7 +136,8 @@ static int profiles_by_workload(struct request *q, json_t **ret)
     int r = store_find(q->store, &query, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row) json_object_set(map, json_get_string(row, "key", ""), row);
+    json_array_foreach (rows, i, row)
+        json_object_set(map, json_get_string(row, "key", ""), row);
     *ret = TAKE(map);
     return 0;
 }
@@ -178,8 +180,7 @@ static int split(struct request *q, json_t *watched, json_t *unwatched)
         r = find_documents(q, &query, "key", true, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         if (strcmp(json_get_string(row, "state", ""), "gone") == 0)
             continue;
         if (json_is_true(json_object_get(row, "wanted")))

@@ -78,8 +78,7 @@ static int tally_containers(struct request *q, struct tally *ret)
         int r = store_find(q->store, &query, &rows, NULL);
         if (r < 0)
             return r;
-        json_array_foreach(rows, i, row)
-        {
+        json_array_foreach (rows, i, row) {
             const char *workload = json_get_string(row, "workload", "");
             double rate = json_get_number(row, "calls_per_s", 0);
             ret->running += s == 0;
@@ -103,8 +102,7 @@ static int workload_list(struct request *q, const struct tally *tally, const jso
     int r = store_find(q->store, &query, &rows, NULL);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         const char *workload = json_get_string(row, "key", "");
         const json_t *steady = json_object_get(row, "steady");
         json_t *entry = json_pack("{s:s, s:s, s:s, s:f, s:I, s:f, s:I}", "workload", workload,

@@ -229,8 +229,7 @@ static void *run(void *argument)
         size_t i;
         if (due(l, prefix, &rows) < 0)
             continue;
-        json_array_foreach(rows, i, row)
-        {
+        json_array_foreach (rows, i, row) {
             if (is_stopping(l->runner) || deliver(l, row) < 0)
                 break;
         }

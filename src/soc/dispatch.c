@@ -78,8 +78,7 @@ int find_documents(struct request *q, const struct store_query *query, const cha
     int r = store_find(q->store, query, &rows, ret_total);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         json_t *key = json_object_get(row, "key");
         if (key && strcmp(id_name, "key") != 0) {
             json_object_set(row, id_name, key);

@@ -21,8 +21,7 @@ static void add_dropped(struct sums *sums, json_t *dropped)
 {
     const char *reason;
     json_t *calls;
-    json_object_foreach(dropped, reason, calls)
-    {
+    json_object_foreach (dropped, reason, calls) {
         /* Calls that were only binned are stored: counted apart, not as lost. */
         if (strcmp(reason, drop_reason_name(DROP_DEGRADED)) == 0) {
             sums->degraded += json_integer_value(calls);
@@ -38,8 +37,8 @@ static void add_dropped(struct sums *sums, json_t *dropped)
 static json_t *sums_json(const struct sums *s)
 {
     bool balanced = s->seen == s->stored + s->in_flight + s->lost;
-    return json_pack("{s:I, s:I, s:I, s:O, s:b, s:I}", "seen", s->seen, "stored", s->stored, "in_flight",
-                     s->in_flight, "dropped", s->dropped, "balanced", (int)balanced,
+    return json_pack("{s:I, s:I, s:I, s:O, s:b, s:I}", "seen", s->seen, "stored", s->stored,
+                     "in_flight", s->in_flight, "dropped", s->dropped, "balanced", (int)balanced,
                      "degraded", s->degraded);
 }
 
@@ -59,7 +58,8 @@ static int names(struct store *s, json_t **ret)
     int r = find_all(s, STORE_CONTAINER, &rows);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row) json_object_set(map, json_get_string(row, "key", ""), row);
+    json_array_foreach (rows, i, row)
+        json_object_set(map, json_get_string(row, "key", ""), row);
     *ret = TAKE(map);
     return 0;
 }
@@ -82,10 +82,11 @@ static json_t *blind_list(const json_t *rows)
 {
     json_t *list = json_array(), *row;
     size_t i;
-    json_array_foreach(rows, i, row) json_array_append_new(
-        list,
-        json_pack("{s:f, s:f, s:s}", "from", json_get_number(row, "from", 0), "until",
-                  json_get_number(row, "until", 0), "reason", json_get_string(row, "reason", "")));
+    json_array_foreach (rows, i, row)
+        json_array_append_new(list,
+                              json_pack("{s:f, s:f, s:s}", "from", json_get_number(row, "from", 0),
+                                        "until", json_get_number(row, "until", 0), "reason",
+                                        json_get_string(row, "reason", "")));
     return list;
 }
 
@@ -121,8 +122,7 @@ static int sum_up(struct store *s, struct sums *sums, json_t *list)
         r = names(s, &containers);
     if (r < 0)
         return r;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         sums->seen += number(row, "seen");
         sums->stored += number(row, "stored");
         sums->in_flight += number(row, "in_flight");

@@ -71,7 +71,7 @@ static int ledger(struct request *q, struct buf *b)
     head(b, "vigia_calls_dropped_total", "counter", "System calls lost, by reason.");
     const char *reason;
     json_t *n;
-    json_object_foreach(json_object_get(view, "dropped"), reason, n)
+    json_object_foreach (json_object_get(view, "dropped"), reason, n)
         labelled(b, "vigia_calls_dropped_total", "reason", reason, json_number_value(n));
     return 0;
 }

@@ -122,8 +122,7 @@ int schema_body(const struct field *fields, const void *data, size_t size, json_
     }
     const char *name;
     json_t *value;
-    json_object_foreach(body, name, value)
-    {
+    json_object_foreach (body, name, value) {
         const struct field *f = field_find(fields, name);
         int r = f ? check(f, value, message) : unknown(fields, name, message);
         if (r < 0)

@@ -223,8 +223,7 @@ int user_list(struct store *s, json_t **ret)
     CLEANUP(json_decrefp) json_t *list = json_array();
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         json_t *user = json_pack(
             "{s:s, s:s, s:b, s:f, s:f}", "name", json_get_string(row, "key", ""), "role",
             json_get_string(row, "role", ""), "must_change",

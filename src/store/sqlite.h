@@ -54,8 +54,8 @@ struct sqlite_store {
     bool synced; /* PRAGMA synchronous is FULL, not NORMAL */
     pthread_mutex_t lock;
     sqlite3_stmt *statements[SQ_STATEMENTS];
-    int rc; /* the first error since sq_begin() */
-    int rc_told;      /* what was logged last and goes on: told again once a minute only */
+    int rc;      /* the first error since sq_begin() */
+    int rc_told; /* what was logged last and goes on: told again once a minute only */
     uint64_t told_ns;
     struct {
         uint64_t program;

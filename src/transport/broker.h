@@ -24,5 +24,5 @@ struct broker_ops {
     int (*acknowledge)(struct broker *b, const struct block *block);
 };
 
-extern const struct broker_ops *const broker_table[]; /* NULL-terminated */
+extern const struct broker_ops *const broker_table[];   /* NULL-terminated */
 const struct broker_ops *broker_find(const char *name); /* NULL if there is none */

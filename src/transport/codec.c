@@ -37,13 +37,20 @@ enum section {
 };
 
 static const char *const section_names[SECTIONS] = {
-    [SECTION_BLOCK] = "block",           [SECTION_IDS] = "ids",
-    [SECTION_WINDOWS] = "windows",       [SECTION_CALLS] = "calls",
-    [SECTION_RETS] = "rets",             [SECTION_ARGUMENTS] = "arguments",
-    [SECTION_BINS] = "bins",             [SECTION_TEXTS] = "texts",
-    [SECTION_PROCESSES] = "processes",   [SECTION_CONTAINERS] = "containers",
-    [SECTION_LOSSES] = "losses",         [SECTION_LEDGER] = "ledger",
-    [SECTION_CHECKPOINT] = "checkpoint", [SECTION_THREADS] = "threads",
+    [SECTION_BLOCK] = "block",
+    [SECTION_IDS] = "ids",
+    [SECTION_WINDOWS] = "windows",
+    [SECTION_CALLS] = "calls",
+    [SECTION_RETS] = "rets",
+    [SECTION_ARGUMENTS] = "arguments",
+    [SECTION_BINS] = "bins",
+    [SECTION_TEXTS] = "texts",
+    [SECTION_PROCESSES] = "processes",
+    [SECTION_CONTAINERS] = "containers",
+    [SECTION_LOSSES] = "losses",
+    [SECTION_LEDGER] = "ledger",
+    [SECTION_CHECKPOINT] = "checkpoint",
+    [SECTION_THREADS] = "threads",
 };
 
 /* Sections of rows; the windows' four stand apart. In this order when reading. */
@@ -51,10 +58,10 @@ static const struct {
     enum section section;
     void (*io)(struct codec_io *io, struct block *b);
 } row_sections[] = {
-    {SECTION_BLOCK, codec_block_rows},     {SECTION_BINS, codec_bins},
-    {SECTION_TEXTS, codec_texts},          {SECTION_PROCESSES, codec_processes},
+    {SECTION_BLOCK, codec_block_rows},      {SECTION_BINS, codec_bins},
+    {SECTION_TEXTS, codec_texts},           {SECTION_PROCESSES, codec_processes},
     {SECTION_CONTAINERS, codec_containers}, {SECTION_LOSSES, codec_losses},
-    {SECTION_LEDGER, codec_ledger},        {SECTION_CHECKPOINT, codec_checkpoint},
+    {SECTION_LEDGER, codec_ledger},         {SECTION_CHECKPOINT, codec_checkpoint},
     {SECTION_THREADS, codec_threads},
 };
 
@@ -65,8 +72,7 @@ static enum packing pack(const struct buf *data, struct buf *ret)
 {
     size_t bound = ZSTD_compressBound(data->size);
     if (data->size > 0 && buf_reserve(ret, bound) == 0) {
-        size_t n =
-            ZSTD_compress(ret->data + ret->size, bound, data->data, data->size, ZSTD_LEVEL);
+        size_t n = ZSTD_compress(ret->data + ret->size, bound, data->data, data->size, ZSTD_LEVEL);
         if (!ZSTD_isError(n) && n < data->size) {
             ret->size += n;
             return PACKING_ZSTD;
@@ -134,15 +140,24 @@ static void sections_done(struct sections *s)
 static bool rows_empty(enum section section, const struct block *b)
 {
     switch (section) {
-    case SECTION_BINS: return !b->n_bins;
-    case SECTION_TEXTS: return !b->n_texts;
-    case SECTION_PROCESSES: return !b->n_processes;
-    case SECTION_CONTAINERS: return !b->n_containers;
-    case SECTION_LOSSES: return !b->n_gaps && !b->n_blinds;
-    case SECTION_LEDGER: return !b->n_ledger;
-    case SECTION_CHECKPOINT: return !b->n_checkpoint;
-    case SECTION_THREADS: return !b->n_threads;
-    default: return false;
+    case SECTION_BINS:
+        return !b->n_bins;
+    case SECTION_TEXTS:
+        return !b->n_texts;
+    case SECTION_PROCESSES:
+        return !b->n_processes;
+    case SECTION_CONTAINERS:
+        return !b->n_containers;
+    case SECTION_LOSSES:
+        return !b->n_gaps && !b->n_blinds;
+    case SECTION_LEDGER:
+        return !b->n_ledger;
+    case SECTION_CHECKPOINT:
+        return !b->n_checkpoint;
+    case SECTION_THREADS:
+        return !b->n_threads;
+    default:
+        return false;
     }
 }
 

@@ -23,7 +23,8 @@ int codec_decode(const void *data, size_t size, struct block **ret, const char *
 #define CODEC_HEADER 128
 int codec_size(const void *header, size_t *ret);
 
-/* What the header says: enough to count what a block held that fails its other checks. Same rules. */
+/* What the header says: enough to count what a block held that fails its other checks. Same rules.
+ */
 struct codec_head {
     uint8_t spool[16];
     uint64_t sequence, capture, from_ns, until_ns;

@@ -154,24 +154,25 @@ static void counts(struct codec_io *io, struct bin *bin)
     struct bin_count *c = bin->counts;
     uint32_t n = bin->n_counts;
     EACH(i, n)
-        CODEC_ID(io, c[i].program);
+    CODEC_ID(io, c[i].program);
     EACH(i, n)
-        CODEC_FIELD(io, c[i].sysno);
+    CODEC_FIELD(io, c[i].sysno);
     EACH(i, n)
-        CODEC_FIELD(io, c[i].calls);
+    CODEC_FIELD(io, c[i].calls);
     EACH(i, n)
-        CODEC_FIELD(io, c[i].errors);
+    CODEC_FIELD(io, c[i].errors);
     EACH(i, n)
-        CODEC_FIELD(io, c[i].latency_calls);
+    CODEC_FIELD(io, c[i].latency_calls);
     EACH(i, n)
-        CODEC_FIELD(io, c[i].latency_ns);
+    CODEC_FIELD(io, c[i].latency_ns);
 }
 
 void codec_bins(struct codec_io *io, struct block *b)
 {
     b->bins = codec_rows(io, b->bins, &b->n_bins, sizeof(*b->bins), 4, ROWS_MAX);
     uint64_t second = 0;
-    EACH(i, b->n_bins) {
+    EACH(i, b->n_bins)
+    {
         struct bin *bin = &b->bins[i];
         CODEC_FIELD(io, bin->container);
         CODEC_DELTA(io, bin->second, second);
@@ -184,7 +185,8 @@ void codec_bins(struct codec_io *io, struct block *b)
 void codec_texts(struct codec_io *io, struct block *b)
 {
     b->texts = codec_rows(io, b->texts, &b->n_texts, sizeof(*b->texts), 5, ROWS_MAX);
-    EACH(i, b->n_texts) {
+    EACH(i, b->n_texts)
+    {
         struct text *t = &b->texts[i];
         CODEC_ID(io, t->id);
         CODEC_FIELD(io, t->container);
@@ -199,7 +201,8 @@ void codec_processes(struct codec_io *io, struct block *b)
     b->processes =
         codec_rows(io, b->processes, &b->n_processes, sizeof(*b->processes), 13, ROWS_MAX);
     uint64_t time_ns = b->from_ns;
-    EACH(i, b->n_processes) {
+    EACH(i, b->n_processes)
+    {
         struct process *p = &b->processes[i];
         CODEC_DELTA(io, p->time_ns, time_ns);
         CODEC_DELTA(io, p->start_ns, p->time_ns);
@@ -240,12 +243,14 @@ static void container(struct codec_io *io, struct container *c)
     CODEC_FIELD(io, c->cgroup_id);
     CODEC_FIELD(io, c->born_ns);
     CODEC_FIELD(io, c->gone_ns);
-    char **strings[] = {&c->id,  &c->runtime, &c->name,    &c->image,    &c->version, &c->namespace_,
-                        &c->pod, &c->owner,   &c->command, &c->workload, &c->reason};
+    char **strings[] = {&c->id,      &c->runtime,    &c->name,  &c->image,
+                        &c->version, &c->namespace_, &c->pod,   &c->owner,
+                        &c->command, &c->workload,   &c->reason};
     EACH(i, ARRAY_SIZE(strings))
-        string(io, strings[i]);
+    string(io, strings[i]);
     c->labels = codec_rows(io, c->labels, &c->n_labels, sizeof(*c->labels), 2, STRING_MAX);
-    EACH(i, c->n_labels) {
+    EACH(i, c->n_labels)
+    {
         string(io, &c->labels[i].key);
         string(io, &c->labels[i].value);
     }
@@ -256,13 +261,14 @@ void codec_containers(struct codec_io *io, struct block *b)
     b->containers =
         codec_rows(io, b->containers, &b->n_containers, sizeof(*b->containers), 20, ROWS_MAX);
     EACH(i, b->n_containers)
-        container(io, &b->containers[i]);
+    container(io, &b->containers[i]);
 }
 
 void codec_losses(struct codec_io *io, struct block *b)
 {
     b->gaps = codec_rows(io, b->gaps, &b->n_gaps, sizeof(*b->gaps), 6, ROWS_MAX);
-    EACH(i, b->n_gaps) {
+    EACH(i, b->n_gaps)
+    {
         struct gap *g = &b->gaps[i];
         CODEC_FIELD(io, g->first_ns);
         CODEC_DELTA(io, g->last_ns, g->first_ns);
@@ -272,7 +278,8 @@ void codec_losses(struct codec_io *io, struct block *b)
         CODEC_FIELD(io, g->reason);
     }
     b->blinds = codec_rows(io, b->blinds, &b->n_blinds, sizeof(*b->blinds), 3, ROWS_MAX);
-    EACH(i, b->n_blinds) {
+    EACH(i, b->n_blinds)
+    {
         struct blind *d = &b->blinds[i];
         CODEC_FIELD(io, d->first_ns);
         CODEC_DELTA(io, d->last_ns, d->first_ns);
@@ -286,12 +293,14 @@ void codec_ledger(struct codec_io *io, struct block *b)
     uint32_t reasons = DROP_REASONS;
     CODEC_FIELD(io, reasons);
     b->ledger = codec_rows(io, b->ledger, &b->n_ledger, sizeof(*b->ledger), 3, ROWS_MAX);
-    EACH(i, b->n_ledger) {
+    EACH(i, b->n_ledger)
+    {
         struct ledger_count *l = &b->ledger[i];
         CODEC_FIELD(io, l->container);
         CODEC_FIELD(io, l->seen);
         CODEC_DELTA(io, l->delivered, l->seen);
-        EACH(k, reasons) {
+        EACH(k, reasons)
+        {
             uint64_t skipped = 0, *dropped = k < DROP_REASONS ? &l->dropped[k] : &skipped;
             CODEC_FIELD(io, *dropped);
         }
@@ -302,7 +311,8 @@ void codec_checkpoint(struct codec_io *io, struct block *b)
 {
     b->checkpoint =
         codec_rows(io, b->checkpoint, &b->n_checkpoint, sizeof(*b->checkpoint), 26, UINT16_MAX + 1);
-    EACH(i, b->n_checkpoint) {
+    EACH(i, b->n_checkpoint)
+    {
         struct checkpoint_cpu *c = &b->checkpoint[i];
         CODEC_FIELD(io, c->cpu);
         CODEC_FIELD(io, c->position);
@@ -317,7 +327,8 @@ void codec_checkpoint(struct codec_io *io, struct block *b)
 void codec_threads(struct codec_io *io, struct block *b)
 {
     b->threads = codec_rows(io, b->threads, &b->n_threads, sizeof(*b->threads), 7, ROWS_MAX);
-    EACH(i, b->n_threads) {
+    EACH(i, b->n_threads)
+    {
         struct thread_state *t = &b->threads[i];
         CODEC_FIELD(io, t->start_ns);
         CODEC_ID(io, t->program);
@@ -334,6 +345,6 @@ void codec_threads(struct codec_io *io, struct block *b)
                 io->out->error = -EINVAL;
         }
         EACH(k, t->n_context)
-            CODEC_FIELD(io, t->context[k]);
+        CODEC_FIELD(io, t->context[k]);
     }
 }

@@ -61,7 +61,7 @@ int codec_tables_calls(struct tables *t, uint32_t calls)
 }
 
 void codec_process_row(struct codec_io *io, struct row *w, struct dict *captures,
-                        uint64_t *start_ns)
+                       uint64_t *start_ns)
 {
     if (captures->n > 1) {
         uint64_t at = codec_varint(io, io->out ? dict_add(captures, w->capture, NULL) : 0);

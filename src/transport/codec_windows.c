@@ -2,8 +2,8 @@
  *
  * What makes them small: a window names its thread by an index into a table of the threads at hand;
  * the context of a window that directly follows another of its thread is derived from that one;
- * results and arguments stand grouped by syscall, where they are nearly constant, and flags as runs.
- * docs/FORMAT.md has the layout; encode and decode below follow it line by line. */
+ * results and arguments stand grouped by syscall, where they are nearly constant, and flags as
+ * runs. docs/FORMAT.md has the layout; encode and decode below follow it line by line. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,8 +185,7 @@ static void write_columns(struct codec_io *io, const struct window *windows, uin
         codec_delta(io, windows[i].last_ns, windows[i].first_ns);
 }
 
-static void write_calls(struct buf *out, const struct window *windows, uint32_t n,
-                        struct tables *t)
+static void write_calls(struct buf *out, const struct window *windows, uint32_t n, struct tables *t)
 {
     const uint16_t *index = t->sysnos.index;
     memset(t->last, 0xff, t->threads * sizeof(*t->last));

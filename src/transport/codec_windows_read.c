@@ -57,8 +57,7 @@ static struct row *read_tables(struct codec_io *io, struct tables *t, uint32_t w
     if ((!t->captures.n || !t->cpus.n) && windows_n)
         codec_bad(io);
     CLEANUP(freep)
-    struct row *processes =
-        codec_rows(io, NULL, &t->processes, sizeof(*processes), 4, windows_n);
+    struct row *processes = codec_rows(io, NULL, &t->processes, sizeof(*processes), 4, windows_n);
     uint64_t start_ns = 0;
     for (uint32_t i = 0; i < t->processes && !io->in->error; i++)
         codec_process_row(io, &processes[i], &t->captures, &start_ns);
@@ -131,7 +130,9 @@ static void read_columns(struct codec_io *io, struct window *windows, uint32_t n
     for (uint32_t i = 0; i < n && !io->in->error; i++)
         windows[i].first_ns = codec_delta(io, 0, 0);
     for (uint32_t i = 0; i < n && !io->in->error; i++) {
-        uint64_t base = from[i] != NONE ? windows[from[i]].last_ns : i ? windows[i - 1].first_ns : 0;
+        uint64_t base = from[i] != NONE ? windows[from[i]].last_ns
+                        : i             ? windows[i - 1].first_ns
+                                        : 0;
         windows[i].first_ns += base;
         CODEC_DELTA(io, windows[i].last_ns, windows[i].first_ns);
     }

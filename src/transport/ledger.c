@@ -27,8 +27,8 @@ static uint32_t find(struct ledger *l, uint64_t capture, uint32_t container, boo
 {
     for (uint64_t hash = hash_mix(capture, container);; hash = hash_mix(hash, 1)) {
         uint32_t at = add ? dict_add(&l->keys, hash, NULL) : dict_find(&l->keys, hash);
-        if (l->keys.error || at >= l->n_rows || (l->rows[at].capture == capture &&
-                                l->rows[at].count.container == container))
+        if (l->keys.error || at >= l->n_rows ||
+            (l->rows[at].capture == capture && l->rows[at].count.container == container))
             return at;
     }
 }

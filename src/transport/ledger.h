@@ -18,7 +18,8 @@ struct ledger {
     struct ledger_row *rows; /* [n_rows] in the order in which they came up */
     uint32_t n_rows, rows_max;
     struct dict keys; /* of the rows */
-    struct blind *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
+    struct blind
+        *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
     uint32_t n_blinds;
     uint64_t blocks, refused_rows; /* rows that the cap put under UINT32_MAX */
     uint64_t refused_texts, refused_containers, refused_processes;

@@ -1,5 +1,5 @@
-/* Blocks that the spool lost, on their way downstream: the next block carries their ledger and a gap
- * for each container, so that seen = stored + dropped still holds there. */
+/* Blocks that the spool lost, on their way downstream: the next block carries their ledger and a
+ * gap for each container, so that seen = stored + dropped still holds there. */
 #pragma once
 
 #include "event/block.h"
@@ -21,6 +21,6 @@ void loss_done(struct loss *l);
 /* What the block delivered is lost for this reason. b as of codec_decode or, with the calls of its
  * header, of codec_salvage. -ENOMEM. */
 int loss_add(struct loss *l, const struct block *b, uint64_t calls, enum drop_reason reason);
-/* A copy of b's gaps and ledger with the lost ones behind them: in *ret, whose other fields are b's.
- * The caller frees ret->gaps and ret->ledger, nothing else. -ENOMEM. */
+/* A copy of b's gaps and ledger with the lost ones behind them: in *ret, whose other fields are
+ * b's. The caller frees ret->gaps and ret->ledger, nothing else. -ENOMEM. */
 int loss_join(const struct loss *l, const struct block *b, struct block *ret);

@@ -76,8 +76,8 @@ int recording_append(struct recording *r, const struct block *b)
     buf_clear(&r->bytes);
     int error = codec_encode(&copy, &r->bytes);
     for (size_t done = 0; error == 0 && done < r->bytes.size;) {
-        ssize_t n = pwrite(r->fd, r->bytes.data + done, r->bytes.size - done,
-                           (off_t)(r->size + done));
+        ssize_t n =
+            pwrite(r->fd, r->bytes.data + done, r->bytes.size - done, (off_t)(r->size + done));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

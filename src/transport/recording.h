@@ -8,7 +8,7 @@
 
 struct recording;
 
-int recording_create(const char *path, struct recording **ret);  /* logs and returns -errno */
+int recording_create(const char *path, struct recording **ret); /* logs and returns -errno */
 /* A block whose sequence is 0 (it was in no spool) gets the next number of the file. */
 int recording_append(struct recording *r, const struct block *b);
 int recording_open(const char *path, struct recording **ret);

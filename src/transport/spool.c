@@ -163,7 +163,8 @@ static int recover(struct spool *s)
             return -errno;
         s->segments[i].size = end;
         s->stats.torn_bytes += torn;
-        log_warn("spool %s: cut %" PRIu64 " torn bytes off the end of %s", s->directory, torn, name);
+        log_warn("spool %s: cut %" PRIu64 " torn bytes off the end of %s", s->directory, torn,
+                 name);
     }
     count_segments(s);
     return 0;
@@ -237,8 +238,8 @@ static int open_files(struct spool *s)
 
 static const char *open_error(int error)
 {
-    return error == -EBUSY    ? "another agent writes to it: stop that one, or use another --data"
-           : error == -ENOENT ? "there is none, or a directory above it is missing"
+    return error == -EBUSY     ? "another agent writes to it: stop that one, or use another --data"
+           : error == -ENOENT  ? "there is none, or a directory above it is missing"
            : error == -EBADMSG ? "its file 'uuid' is damaged: move the directory away"
                                : strerror(-error);
 }
@@ -464,7 +465,8 @@ void spool_acknowledge(struct spool *s, uint64_t sequence)
 {
     LOCKED(s);
     s->stats.acknowledged = MAX(s->stats.acknowledged, sequence);
-    /* A torn tail may have had it: its number is used all the same, the store would skip a second. */
+    /* A torn tail may have had it: its number is used all the same, the store would skip a second.
+     */
     s->next_sequence = MAX(s->next_sequence, sequence + 1);
 }
 

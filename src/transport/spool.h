@@ -1,6 +1,7 @@
-/* The spool: an append-only log of blocks in segment files in one directory. Bounded by size; a torn
- * tail is cut off at open; when the bound is reached the oldest segment goes and what was not yet
- * acknowledged in it is counted as dropped (DROP_SPOOL_FULL). One writer and one reader thread. */
+/* The spool: an append-only log of blocks in segment files in one directory. Bounded by size; a
+ * torn tail is cut off at open; when the bound is reached the oldest segment goes and what was not
+ * yet acknowledged in it is counted as dropped (DROP_SPOOL_FULL). One writer and one reader thread.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -21,14 +22,14 @@ struct spool_options {
 
 struct spool_stats {
     uint64_t first_sequence, last_sequence; /* in the files now; 0 when empty */
-    uint64_t acknowledged;  /* last sequence that spool_acknowledge was told */
+    uint64_t acknowledged;                  /* last sequence that spool_acknowledge was told */
     uint64_t size_bytes, segments;
     uint64_t blocks_written, bytes_written;
-    uint64_t torn_bytes;     /* cut off at open */
+    uint64_t torn_bytes;              /* cut off at open */
     uint64_t blocks_lost, calls_lost; /* oldest segments dropped before acknowledgement */
-    uint64_t blocks_corrupt; /* failed their checks when read; kept aside in corrupt/ */
-    uint64_t write_errors;   /* appends refused by a full disk */
-    bool degraded;           /* the last append failed */
+    uint64_t blocks_corrupt;          /* failed their checks when read; kept aside in corrupt/ */
+    uint64_t write_errors;            /* appends refused by a full disk */
+    bool degraded;                    /* the last append failed */
 };
 
 /* Makes the directory (0700) and UUID when new. Logs and returns -errno. */
@@ -38,8 +39,9 @@ DEFINE_CLEANUP(spool_close, struct spool *)
 void spool_uuid(const struct spool *s, uint8_t ret[16]);
 
 /* The losses of segments that went since the last append travel in this block's gaps and ledger, as
- * read back; b itself keeps its own. Sets b->spool and b->sequence, encodes and appends it. On -ENOSPC and other write errors nothing of
- * the block stays in the file, the sequence number is not used up, and the caller may retry. */
+ * read back; b itself keeps its own. Sets b->spool and b->sequence, encodes and appends it. On
+ * -ENOSPC and other write errors nothing of the block stays in the file, the sequence number is not
+ * used up, and the caller may retry. */
 int spool_append(struct spool *s, struct block *b);
 
 /* The last complete block, for the checkpoint of a new agent; -ENOENT when the spool is empty. */
@@ -50,7 +52,7 @@ int spool_last(struct spool *s, struct block **ret);
  * calls are in the gaps and the ledger of the block that is read after them. */
 int spool_read(struct spool *s, uint64_t sequence, int timeout_ms, struct block **ret);
 
-/* Blocks up to and including this one are in the store. Segments before it stay until the size bound
- * needs their room (the raw record), but their going is then no loss. */
+/* Blocks up to and including this one are in the store. Segments before it stay until the size
+ * bound needs their room (the raw record), but their going is then no loss. */
 void spool_acknowledge(struct spool *s, uint64_t sequence);
 void spool_get_stats(struct spool *s, struct spool_stats *ret);

@@ -24,8 +24,9 @@ struct spool {
     struct segment *segments; /* [n_segments], oldest first; the last is written to */
     uint32_t n_segments;
     uint64_t next_sequence;
-    uint64_t last_first, last_offset; /* segment and place of the last block; last_sequence 0: none */
-    uint64_t read_sequence;           /* the last block handed out */
+    uint64_t last_first,
+        last_offset;        /* segment and place of the last block; last_sequence 0: none */
+    uint64_t read_sequence; /* the last block handed out */
     struct spool_stats stats;
 
     /* the writer's */
@@ -46,8 +47,8 @@ void spool_segment_name(uint64_t first, char ret[SEGMENT_NAME_BYTES]);
 int spool_segment_open(const struct spool *s, uint64_t first);
 
 /* The block at offset of a segment of whole size bytes: 0 with its bytes in ret and its header;
- * -ENODATA at the end; -EBADMSG with *skip bytes to the next block that can be told, and *whole when
- * those are one block with a good header (then head and ret hold it). */
+ * -ENODATA at the end; -EBADMSG with *skip bytes to the next block that can be told, and *whole
+ * when those are one block with a good header (then head and ret hold it). */
 int spool_block_at(int fd, uint64_t offset, uint64_t size, struct buf *ret, struct codec_head *head,
                    uint64_t *skip, bool *whole, const char **why);
 

@@ -37,7 +37,8 @@ static uint64_t search(int fd, uint64_t offset, uint64_t size)
             uint8_t header[CODEC_HEADER];
             size_t ignored;
             uint64_t here = at + (uint64_t)(p - chunk);
-            if (read_all(fd, header, sizeof(header), here) == 0 && codec_size(header, &ignored) == 0)
+            if (read_all(fd, header, sizeof(header), here) == 0 &&
+                codec_size(header, &ignored) == 0)
                 return here - offset;
         }
         at += n > sizeof(magic) ? n - sizeof(magic) + 1 : n;
@@ -195,7 +196,8 @@ static int take(struct spool *s, uint64_t sequence, uint64_t size, bool tail, st
     const char *why;
     uint64_t skip = 0;
     bool whole;
-    int r = spool_block_at(s->read_fd, s->read_at, size, &s->read_bytes, &head, &skip, &whole, &why);
+    int r =
+        spool_block_at(s->read_fd, s->read_at, size, &s->read_bytes, &head, &skip, &whole, &why);
     if (r == -EBADMSG && !whole && tail && s->options.read_only && s->read_at + skip >= size)
         return -ENODATA; /* just being written by the other process */
     if (r < 0 && r != -EBADMSG)

@@ -67,7 +67,10 @@ static void reading_past_the_end_is_an_error(void **state)
     assert_int_equal(r.error, -EBADMSG);
     reader_init(&r, "\x09short", 6);
     assert_null(reader_string(&r, 100));
-    reader_init(&r, "\x03" "a\0b", 4);
+    reader_init(&r,
+                "\x03"
+                "a\0b",
+                4);
     assert_null(reader_string(&r, 100));
     assert_int_equal(r.error, -EBADMSG);
 }

@@ -73,8 +73,7 @@ static int put_bin(struct store *s, const json_t *entry)
     json_t *count;
     size_t i;
     bin.second = (uint64_t)row.time;
-    json_array_foreach(json_object_get(entry, "counts"), i, count)
-    {
+    json_array_foreach (json_object_get(entry, "counts"), i, count) {
         if (i == COUNTS_MAX)
             return -E2BIG;
         counts[i] = (struct bin_count){

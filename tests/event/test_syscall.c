@@ -34,7 +34,8 @@ static void every_name_leads_back(void **state)
         assert_int_equal(back, i);
     }
     uint16_t kept = 7;
-    const char *wrong[] = {"", "opena", "#", "#-1", "#1024", "# 1", "compat#3", "x:#3", "compat:#3x"};
+    const char *wrong[] = {"",    "opena",    "#",    "#-1",       "#1024",
+                           "# 1", "compat#3", "x:#3", "compat:#3x"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
         assert_int_equal(syscall_by_name(wrong[i], &kept), -ENOENT);
     assert_int_equal(kept, 7);

@@ -14,8 +14,7 @@ static void check(const struct field *fields, const json_t *object)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)object, name, value)
-    {
+    json_object_foreach ((json_t *)object, name, value) {
         const struct field *f = fields;
         while (f && f->name && strcmp(f->name, name) != 0)
             f++;

@@ -1,4 +1,5 @@
-/* Made-up blocks, the same for the same seed, and their comparison: for tests of codec and spool. */
+/* Made-up blocks, the same for the same seed, and their comparison: for tests of codec and spool.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -91,47 +92,62 @@ static inline void random_rows(uint64_t *state, struct block *b)
         bin->counts = calloc(bin->n_counts + 1, sizeof(*bin->counts));
         for (uint32_t k = 0; k < bin->n_counts; k++)
             bin->counts[k] = (struct bin_count){
-                random_any(state), random_any(state), (uint32_t)random_any(state),
+                random_any(state),           random_any(state),
                 (uint32_t)random_any(state), (uint32_t)random_any(state),
-                (uint16_t)random_below(state, SYSNO_COUNT)};
+                (uint32_t)random_any(state), (uint16_t)random_below(state, SYSNO_COUNT)};
     }
     for (uint32_t i = 0; i < b->n_texts; i++)
         b->texts[i] = (struct text){random_any(state), (uint32_t)random_any(state),
                                     (uint8_t)random_below(state, 4),
-                                    (uint8_t)random_below(state, 11),
-                                    random_string(state, 60)};
+                                    (uint8_t)random_below(state, 11), random_string(state, 60)};
     for (uint32_t i = 0; i < b->n_processes; i++) {
         struct process *p = &b->processes[i];
-        *p = (struct process){random_any(state), random_any(state), random_any(state),
-                              random_any(state), random_any(state), (uint32_t)random_any(state),
-                              (uint32_t)random_any(state), (uint32_t)random_any(state),
-                              (uint32_t)random_any(state), -(int32_t)random_below(state, 256),
-                              (uint8_t)random_below(state, 4), (uint8_t)random_below(state, 32),
-                              random_string(state, 200), random_string(state, 200)};
+        *p = (struct process){random_any(state),
+                              random_any(state),
+                              random_any(state),
+                              random_any(state),
+                              random_any(state),
+                              (uint32_t)random_any(state),
+                              (uint32_t)random_any(state),
+                              (uint32_t)random_any(state),
+                              (uint32_t)random_any(state),
+                              -(int32_t)random_below(state, 256),
+                              (uint8_t)random_below(state, 4),
+                              (uint8_t)random_below(state, 32),
+                              random_string(state, 200),
+                              random_string(state, 200)};
     }
     for (uint32_t i = 0; i < b->n_gaps; i++)
-        b->gaps[i] = (struct gap){random_any(state), random_any(state), random_any(state),
-                                  (uint32_t)random_any(state), (uint16_t)random_next(state),
+        b->gaps[i] = (struct gap){random_any(state),
+                                  random_any(state),
+                                  random_any(state),
+                                  (uint32_t)random_any(state),
+                                  (uint16_t)random_next(state),
                                   (uint8_t)random_below(state, DROP_REASONS)};
     for (uint32_t i = 0; i < b->n_blinds; i++)
-        b->blinds[i] = (struct blind){random_any(state), random_any(state),
-                                      random_string(state, 100)};
+        b->blinds[i] =
+            (struct blind){random_any(state), random_any(state), random_string(state, 100)};
     for (uint32_t i = 0; i < b->n_ledger; i++) {
-        b->ledger[i] = (struct ledger_count){(uint32_t)random_any(state), random_any(state),
-                                             random_any(state), {0}};
+        b->ledger[i] = (struct ledger_count){
+            (uint32_t)random_any(state), random_any(state), random_any(state), {0}};
         for (int k = 0; k < DROP_REASONS; k++)
             b->ledger[i].dropped[k] = random_any(state);
     }
     for (uint32_t i = 0; i < b->n_checkpoint; i++)
-        b->checkpoint[i] = (struct checkpoint_cpu){
-            (uint16_t)random_next(state), random_any(state),
-            {random_next(state), random_next(state), random_next(state)}};
+        b->checkpoint[i] =
+            (struct checkpoint_cpu){(uint16_t)random_next(state),
+                                    random_any(state),
+                                    {random_next(state), random_next(state), random_next(state)}};
     for (uint32_t i = 0; i < b->n_threads; i++) {
         struct thread_state *t = &b->threads[i];
-        *t = (struct thread_state){random_any(state), random_any(state),
-                                   (uint32_t)random_any(state), (uint32_t)random_any(state),
-                                   (uint32_t)random_any(state), (uint32_t)random_any(state),
-                                   (uint8_t)random_below(state, WINDOW_CONTEXT_MAX + 1), {0}};
+        *t = (struct thread_state){random_any(state),
+                                   random_any(state),
+                                   (uint32_t)random_any(state),
+                                   (uint32_t)random_any(state),
+                                   (uint32_t)random_any(state),
+                                   (uint32_t)random_any(state),
+                                   (uint8_t)random_below(state, WINDOW_CONTEXT_MAX + 1),
+                                   {0}};
         for (int k = 0; k < t->n_context; k++)
             t->context[k] = (uint16_t)random_next(state);
     }
@@ -141,12 +157,16 @@ static inline void random_container(uint64_t *state, struct container *c)
 {
     *c = (struct container){.number = (uint32_t)random_any(state),
                             .state = (uint8_t)random_below(state, 3),
-                            .wanted = random_next(state) & 1, .attached = random_next(state) & 1,
-                            .sandbox = random_next(state) & 1, .cgroup_id = random_any(state),
-                            .born_ns = random_any(state), .gone_ns = random_any(state),
+                            .wanted = random_next(state) & 1,
+                            .attached = random_next(state) & 1,
+                            .sandbox = random_next(state) & 1,
+                            .cgroup_id = random_any(state),
+                            .born_ns = random_any(state),
+                            .gone_ns = random_any(state),
                             .n_labels = (uint32_t)random_below(state, 4)};
-    char **strings[] = {&c->id,  &c->runtime, &c->name,    &c->image,    &c->version, &c->namespace_,
-                        &c->pod, &c->owner,   &c->command, &c->workload, &c->reason};
+    char **strings[] = {&c->id,      &c->runtime,    &c->name,  &c->image,
+                        &c->version, &c->namespace_, &c->pod,   &c->owner,
+                        &c->command, &c->workload,   &c->reason};
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         *strings[i] = random_string(state, 60);
     c->labels = calloc(c->n_labels + 1, sizeof(*c->labels));
@@ -175,8 +195,8 @@ static inline struct block *random_block(uint64_t seed, uint32_t windows)
     b->epoch = (uint32_t)random_any(state);
     b->refused_texts = random_any(state);
     uint32_t rows = windows < 8 ? windows : 8;
-#define ROWS(field, most)                                                                           \
-    b->n_##field = (uint32_t)random_below(state, (most) + 1);                                       \
+#define ROWS(field, most)                                                                          \
+    b->n_##field = (uint32_t)random_below(state, (most) + 1);                                      \
     b->field = calloc(b->n_##field + 1, sizeof(*b->field))
     ROWS(windows, windows);
     ROWS(bins, rows);
@@ -271,8 +291,7 @@ static inline bool losses_equal(const struct block *a, const struct block *b)
                string_equal(a->blinds[i].reason, b->blinds[i].reason);
     for (uint32_t i = 0; same && i < a->n_ledger; i++) {
         const struct ledger_count *x = &a->ledger[i], *y = &b->ledger[i];
-        same = x->container == y->container && x->seen == y->seen &&
-               x->delivered == y->delivered &&
+        same = x->container == y->container && x->seen == y->seen && x->delivered == y->delivered &&
                memcmp(x->dropped, y->dropped, sizeof(x->dropped)) == 0;
     }
     return same;
@@ -298,18 +317,16 @@ static inline bool resume_equal(const struct block *a, const struct block *b)
 
 static inline bool block_equal(const struct block *a, const struct block *b)
 {
-    bool same = memcmp(a->spool, b->spool, 16) == 0 && a->sequence == b->sequence &&
-                a->capture == b->capture && memcmp(a->boot, b->boot, 16) == 0 &&
-                strcmp(a->node, b->node) == 0 && a->mono_ns == b->mono_ns &&
-                a->wall_ns == b->wall_ns && a->from_ns == b->from_ns &&
-                a->until_ns == b->until_ns && a->level == b->level &&
-                a->snapshot == b->snapshot && a->epoch == b->epoch &&
-                a->refused_texts == b->refused_texts &&
-                a->refused_containers == b->refused_containers &&
-                a->refused_processes == b->refused_processes && a->n_windows == b->n_windows &&
-                a->n_bins == b->n_bins && a->n_texts == b->n_texts &&
-                a->n_processes == b->n_processes && a->n_containers == b->n_containers &&
-                losses_equal(a, b) && resume_equal(a, b);
+    bool same =
+        memcmp(a->spool, b->spool, 16) == 0 && a->sequence == b->sequence &&
+        a->capture == b->capture && memcmp(a->boot, b->boot, 16) == 0 &&
+        strcmp(a->node, b->node) == 0 && a->mono_ns == b->mono_ns && a->wall_ns == b->wall_ns &&
+        a->from_ns == b->from_ns && a->until_ns == b->until_ns && a->level == b->level &&
+        a->snapshot == b->snapshot && a->epoch == b->epoch &&
+        a->refused_texts == b->refused_texts && a->refused_containers == b->refused_containers &&
+        a->refused_processes == b->refused_processes && a->n_windows == b->n_windows &&
+        a->n_bins == b->n_bins && a->n_texts == b->n_texts && a->n_processes == b->n_processes &&
+        a->n_containers == b->n_containers && losses_equal(a, b) && resume_equal(a, b);
     for (uint32_t i = 0; same && i < a->n_windows; i++)
         same = window_equal(&a->windows[i], &b->windows[i]);
     for (uint32_t i = 0; same && i < a->n_bins; i++)

@@ -15,8 +15,13 @@ static void counts_add_up_per_container(void **state)
     rows[0].dropped[DROP_RECURSION] = 1;
     rows[1].dropped[DROP_DEGRADED] = 4; /* binned: delivered all the same */
     struct blind blind = {100, 200, (char *)"reboot"};
-    struct block b = {.capture = 9, .ledger = rows, .n_ledger = 2, .blinds = &blind, .n_blinds = 1,
-                      .mono_ns = 1000, .wall_ns = 6000};
+    struct block b = {.capture = 9,
+                      .ledger = rows,
+                      .n_ledger = 2,
+                      .blinds = &blind,
+                      .n_blinds = 1,
+                      .mono_ns = 1000,
+                      .wall_ns = 6000};
     assert_int_equal(ledger_add(&l, &b), 0);
     assert_int_equal(ledger_add(&l, &b), 0);
     b.capture = 10; /* another boot: its container 1 is not ours */
@@ -59,7 +64,8 @@ static void what_a_lost_block_delivered_is_dropped(void **state)
     CLEANUP(loss_done) struct loss loss = {0};
     struct ledger_count row = {.container = 4, .seen = 100, .delivered = 90};
     row.dropped[DROP_RING_FULL] = 10;
-    struct block lost = {.capture = 1, .from_ns = 50, .until_ns = 60, .ledger = &row, .n_ledger = 1};
+    struct block lost = {
+        .capture = 1, .from_ns = 50, .until_ns = 60, .ledger = &row, .n_ledger = 1};
     struct block unreadable = {.capture = 1, .from_ns = 60, .until_ns = 70};
     assert_int_equal(loss_add(&loss, &lost, 90, DROP_SPOOL_FULL), 0);
     assert_int_equal(loss_add(&loss, &lost, 90, DROP_SPOOL_FULL), 0);

@@ -127,7 +127,7 @@ int main(void)
     log_set_level(LOG_LEVEL_ERROR);
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_is_recorded_is_replayed), TEST(a_torn_tail_ends_it), TEST(damage_is_skipped),
+        TEST(what_is_recorded_is_replayed),  TEST(a_torn_tail_ends_it),     TEST(damage_is_skipped),
         TEST(a_file_that_is_something_else), TEST(a_full_disk_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
