@@ -1,5 +1,6 @@
 /* vigia up: all layers in one process. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,6 +327,29 @@ static int config_override(struct up *u)
     return 0;
 }
 
+static pthread_t main_thread;
+
+static void forward(int number)
+{
+    pthread_kill(main_thread, number);
+}
+
+/* Only the main thread takes these: it waits for them, and threads made from now on inherit the
+ * mask. Those that OpenBLAS made before main() do not: what the kernel gives them is handed on. */
+static void signals_take(sigset_t *ret)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction action = {.sa_handler = forward, .sa_flags = SA_RESTART};
+    main_thread = pthread_self();
+    sigemptyset(ret);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        sigaddset(ret, numbers[i]);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static int run(int argc, char **argv)
 {
     struct up u = {.lock_fd = -1};
@@ -335,14 +359,8 @@ static int run(int argc, char **argv)
     log_set_level(u.options.common.verbose ? LOG_LEVEL_DEBUG : (enum log_level)(u.config->log - 1));
     setvbuf(stdout, NULL, _IOLBF, 0);
 
-    /* Threads inherit the mask: only the main thread takes these. */
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    signals_take(&signals);
 
     int status = EXIT_FAILED;
     config_changed(&u); /* from now on; a file that is made later is a change, too */
