@@ -109,7 +109,9 @@ int sq_fail(struct sqlite_store *s, int rc, const char *what)
         return r;
     s->rc_told = rc;
     s->told_ns = now_ns;
-    log_error("%s %s: %s; %s", what, s->path, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc),
+    /* What a check found is no error of the last statement. */
+    bool known = s->db && sqlite3_errcode(s->db) != SQLITE_OK;
+    log_error("%s %s: %s; %s", what, s->path, known ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc),
               remedy);
     return r;
 }

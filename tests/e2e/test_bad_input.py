@@ -246,6 +246,9 @@ def unusable_database():
         tried("damaged", "move it away")
         path.write_bytes(good[:5000])
         tried("damaged", "move")
+        # Pages in the middle, as of a disk that writes elsewhere; the header is whole.
+        path.write_bytes(good[:8192] + b"\xa5" * 16384 + good[24576:])
+        tried("malformed", "damaged", "move")
         with database(v, write=True) as d:
             d.execute("PRAGMA user_version = 1000000")
         tried("newer vigia", "--data")
