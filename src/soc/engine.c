@@ -319,8 +319,7 @@ static void take_process(struct engine *e, const struct process *x)
     }
     note_joined(c, p, x);
     take_exec(e, c, p, x);
-    struct alert_state *a =
-        c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
+    struct alert_state *a = alert_open_by_hash(e, p->alert);
     if (a)
         alert_add_process(e, a, p, false);
 }

@@ -29,7 +29,7 @@ struct engine_process {
     uint64_t kind_ns[NOVELTY_KINDS];     /* when a first sight of the kind was counted last */
     uint64_t pair_ns;        /* of these, the last call that start-up does not know either */
     uint64_t joined_program; /* its program while it was the runtime's, 0: never */
-    uint64_t alert;          /* it or an ancestor is part of this alert */
+    uint64_t alert;          /* it or an ancestor is part of this alert, open or not */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
     char *arguments;
@@ -69,7 +69,8 @@ struct engine_container {
     uint32_t bin_capacity;
     struct peaks peaks, minute;
     uint64_t minute_at;
-    uint64_t alert;          /* open alert, 0 none */
+    uint64_t alert;          /* the latest, 0 none */
+    uint64_t over_ns;        /* engine time when it showed something over a threshold last */
     uint64_t gone_ns;        /* engine time, 0 while it runs */
     struct waiting *waiting; /* [n_waiting] in time order until the profile is known */
     uint32_t n_waiting, waiting_capacity;
@@ -197,7 +198,9 @@ struct finding {
 /* True: it is part of an alert now. Its evidence is e->view. */
 bool alert_stage(struct engine *e, const struct finding *f);
 void alert_stage_time(struct engine *e);
-struct alert_state *alert_by_hash(const struct engine *e, uint64_t hash);
+void alert_close(struct engine *e, struct alert_state *a);
+struct alert_state *alert_by_hash(const struct engine *e, uint64_t hash); /* 0: none */
+struct alert_state *alert_open_by_hash(const struct engine *e, uint64_t hash);
 void alert_state_free(struct alert_state *a);
 void alert_changed(struct alert_state *a);
 
