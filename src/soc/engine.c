@@ -193,8 +193,11 @@ static void judge(struct engine *e, struct finding *f)
             f->value[channel] = value, f->detector[channel] = (uint8_t)d;
     }
     for (int ch = 0; ch < CHANNELS; ch++) {
-        if (f->value[ch] > c->peaks.value[ch])
-            c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
+        if (f->value[ch] <= c->peaks.value[ch])
+            continue;
+        c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
+        if (f->value[ch] >= PEAK_TOLD)
+            finding_why(e, f, ch, c->peaks.why[ch]);
     }
 }
 

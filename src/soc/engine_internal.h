@@ -14,6 +14,7 @@
 #define ALERT_EVIDENCE_MAX 64
 #define ALERT_CONTAINERS_MAX 64
 #define OPENING_KEYS 3
+#define PEAK_TOLD .5 /* share of the threshold from which every second is kept, and why */
 #define CAPTURES_MAX 256
 
 /* The evidence of a process that was counted already. */
@@ -46,6 +47,7 @@ struct engine_text {
 struct peaks {
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
+    char why[CHANNELS][SCORE_WHY_MAX]; /* "" below PEAK_TOLD */
 };
 
 /* What a container does before anybody knows which workload it is. */
@@ -204,7 +206,10 @@ struct alert_state *alert_open_by_hash(const struct engine *e, uint64_t hash);
 void alert_state_free(struct alert_state *a);
 void alert_changed(struct alert_state *a);
 
-/* alert_evidence.c: fills the alert for people. */
+/* alert_evidence.c: fills the alert for people. finding_why: the sentence of the strongest piece of
+ * evidence in the channel; "" if there is none. */
+void finding_why(const struct engine *e, const struct finding *f, enum channel c,
+                 char ret[SCORE_WHY_MAX]);
 void alert_add_process(struct engine *e, struct alert_state *a, struct engine_process *p,
                        bool strange);
 void alert_add_evidence(struct engine *e, struct alert_state *a, const struct finding *f,

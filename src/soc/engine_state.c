@@ -55,6 +55,8 @@ static void peaks_state(struct peaks *p, struct state *s)
     for (int c = 0; c < CHANNELS; c++) {
         state_f64(s, &p->value[c]), state_u8(s, &p->detector[c]);
         p->detector[c] %= PROFILE_DETECTORS_MAX;
+        state_bytes(s, p->why[c], sizeof(p->why[c]));
+        p->why[c][SCORE_WHY_MAX - 1] = 0;
     }
 }
 

@@ -26,6 +26,7 @@ struct run {
     unsigned opened, changed, closed, held, scores;
     unsigned keeps[3];
     char last[ALERT_ID_MAX];
+    struct engine_score strangest[CHANNELS];
 };
 
 static void setup(struct run *r)
@@ -62,6 +63,12 @@ static void step(struct run *r)
     for (uint32_t i = 0; i < out.n_keeps; i++)
         r->keeps[out.keeps[i].reason]++;
     r->scores += out.n_scores;
+    for (uint32_t i = 0; i < out.n_scores; i++) {
+        struct engine_score *strangest = &r->strangest[out.scores[i].channel];
+        if (out.scores[i].value > strangest->value)
+            *strangest = out.scores[i];
+        assert_true((out.scores[i].value >= .5f) == (out.scores[i].why[0] != 0));
+    }
     block_free(b);
 }
 
@@ -163,6 +170,11 @@ static void test_attack_is_found_and_explained(void **state)
         dropped |= strstr(a->novelties[i].sentence, "dash started /tmp/.x1") != NULL;
     assert_true(dropped);
     assert_true(r.keeps[KEEP_ANOMALOUS] > 0);
+    serve(&r, 1, 2);
+    assert_true(r.strangest[CHANNEL_NOVELTY].value >= 1);
+    assert_non_null(strstr(r.strangest[CHANNEL_NOVELTY].why, "dash ran, started by server"));
+    assert_non_null(strstr(r.strangest[CHANNEL_SEQUENCE].why, "where normal time does not"));
+    assert_non_null(strstr(r.strangest[CHANNEL_FREQUENCY].why, "times in a second"));
     teardown(&r);
 }
 
