@@ -109,8 +109,7 @@ static __always_inline void task_join(struct task_struct *t, struct container_en
     if (!s->program)
         s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
     s->container = number;
-    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
-    s->joined_file = program_inode(t);
+    state_join(t, s, e);
 }
 
 SEC("tp_btf/cgroup_attach_task")

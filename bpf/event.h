@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 1 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 2 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -263,6 +263,7 @@ struct control {
     u64 refused_texts;
     u64 seed[2];
     u64 capture_id, ring_words;
+    u64 joins_from; /* ns, monotonic: all containers of before were known then; 0 not yet */
 };
 
 /* What the agent keeps for its successor (kept by user space alone). */

@@ -107,6 +107,8 @@ static int capture_start(struct capture *c)
     int error = kernel_attach_cgroups(c->kernel);
     if (!error)
         error = decide_scan(&c->decide, clock_mono_ns());
+    if (!error && !c->kernel->control->joins_from)
+        c->kernel->control->joins_from = clock_mono_ns();
     if (!error)
         error = kernel_attach_calls(c->kernel);
     if (error)

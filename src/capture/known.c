@@ -243,6 +243,7 @@ int known_fork(struct known *k, const struct record_process *r, uint32_t contain
 {
     struct process p = process_of(k, r, container);
     p.event = PROCESS_FORK;
+    p.flags = r->joined ? PROGRAM_JOINED : 0;
     struct known_process *known = process_get(k, r, container);
     struct known_process *parent = process_at(k, r->parent_tgid, r->parent_start);
     if (known)

@@ -175,12 +175,12 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
 /* 50 + 10 log10(share asked / lambda) of the best channel, + 10 for each further one. Provisional
  * profiles have no lambda worth the name: 50 + corroboration: further channels, and up to 20 for
  * how many kinds of things were new. */
-static void set_score(struct alert_state *a)
+static void set_score(const struct engine *e, struct alert_state *a)
 {
     const struct profile *p = a->profile;
     struct profile_status status;
     profile_status(p, &status);
-    static const double share[CHANNELS] = {.5, .3, .2};
+    const double *share = e->options.profile.share;
     a->alert.provisional = profile_provisional(p, a->alert.phase);
     double best = 0;
     int over = 0;
@@ -282,22 +282,12 @@ static void take(struct engine *e, struct alert_state *a, const struct finding *
     }
     bool inside = p && p->alert == a->hash;
     alert_add_evidence(e, a, f, strong || inside);
-    if (f->process && (f->window || f->exec) && !e->view.learning) {
+    if (f->sample && !e->view.learning) {
         struct profile_place at = {
             .now_ns = f->now_ns, .container = c->key, .phase = c->phase, .start = c->start};
-        uint64_t class[WINDOW_CALLS_MAX] = {0};
-        struct sample s = {.kind = f->window ? SAMPLE_WINDOW : SAMPLE_EXEC,
-                           .window = f->window,
-                           .argument_class = class,
-                           .exec = f->exec};
-        for (unsigned i = 0; f->window && i < f->window->n_calls; i++) {
-            const struct engine_text *t =
-                f->window->flag[i] & CALL_NO_TEXT ? NULL : text_find(e, f->window->argument[i]);
-            class[i] = t ? argument_class_key(t->class_key, f->window->program) : 0;
-        }
-        profile_hold(c->profile, &at, &s, e->view.hash, a->hash);
+        profile_hold(c->profile, &at, f->sample, e->view.hash, a->hash);
     }
-    set_score(a);
+    set_score(e, a);
     alert_changed(a);
 }
 

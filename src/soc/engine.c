@@ -197,7 +197,7 @@ static void judge(struct engine *e, struct finding *f)
             continue;
         c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
         if (f->value[ch] >= PEAK_TOLD)
-            finding_why(e, f, ch, c->peaks.why[ch]);
+            finding_why(e, f, ch, c->why[ch]);
     }
 }
 
@@ -231,6 +231,7 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
     if (judged) {
         struct finding f = {.container = c,
                             .process = p,
+                            .sample = s,
                             .window = w,
                             .exec = s->exec,
                             .now_ns = at.now_ns,

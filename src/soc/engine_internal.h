@@ -47,7 +47,6 @@ struct engine_text {
 struct peaks {
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
-    char why[CHANNELS][SCORE_WHY_MAX]; /* "" below PEAK_TOLD */
 };
 
 /* What a container does before anybody knows which workload it is. */
@@ -70,6 +69,7 @@ struct engine_container {
     struct bin bin;             /* its counts so far */
     uint32_t bin_capacity;
     struct peaks peaks, minute;
+    char why[CHANNELS][SCORE_WHY_MAX]; /* of the peaks; "" below PEAK_TOLD */
     uint64_t minute_at;
     uint64_t alert;          /* the latest, 0 none */
     uint64_t over_ns;        /* engine time when it showed something over a threshold last */
@@ -189,7 +189,8 @@ void tell_scores(struct engine *e, struct engine_container *c);
 struct finding {
     struct engine_container *container;
     struct engine_process *process; /* NULL: a bin */
-    const struct window *window;    /* or */
+    const struct sample *sample;    /* with its argument classes; NULL: a bin */
+    const struct window *window;    /* of the sample, or */
     const struct process *exec;     /* or neither: a bin */
     uint64_t now_ns, mono_ns;
     double value[CHANNELS];
