@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,18 +373,27 @@ static void process_free(struct known *k, uint32_t index)
 
 struct sweep {
     struct known *known;
-    uint64_t before_ns;
+    uint64_t before_ns, now_ns;
+    bool pids;
 };
+
+/* Its exit may have been lost, or not have been told since nobody wanted its container any more. Of
+ * one tgid only the newest can live. */
+static bool has_ended(const struct sweep *s, uint32_t tgid, bool newest)
+{
+    return !newest || (s->pids && kill((pid_t)tgid, 0) && errno == ESRCH);
+}
 
 /* Frees what ended of one tgid's list; true when nothing is left. */
 static bool tgid_sweep(uint64_t key, uint64_t *value, void *user)
 {
     struct sweep *s = user;
     uint32_t head = 0, *link = &head;
-    (void)key;
     for (uint32_t i = (uint32_t)*value, older; i; i = older) {
         struct known_process *p = &s->known->processes[i - 1];
         older = p->older;
+        if (!p->exit_ns && has_ended(s, (uint32_t)key, i == (uint32_t)*value))
+            p->exit_ns = s->now_ns;
         if (p->exit_ns && p->exit_ns < s->before_ns) {
             process_free(s->known, i);
         } else {
@@ -396,8 +406,8 @@ static bool tgid_sweep(uint64_t key, uint64_t *value, void *user)
     return head == 0;
 }
 
-void known_sweep(struct known *k, uint64_t before_ns)
+void known_sweep(struct known *k, uint64_t before_ns, uint64_t now_ns, bool pids)
 {
-    struct sweep s = {k, before_ns};
+    struct sweep s = {k, before_ns, now_ns, pids};
     table_sweep(&k->tgids, tgid_sweep, &s);
 }

@@ -50,5 +50,6 @@ void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t c
 int known_snapshot(struct known *k, uint64_t now_ns);
 /* The last block was not kept: what it told must be told again. */
 void known_roll_back(struct known *k);
-/* Forgets processes that ended before. */
-void known_sweep(struct known *k, uint64_t before_ns);
+/* Forgets processes that ended before; now_ns is the end of those whose end was not told. pids: ours
+ * is the machine's process namespace, so that we can ask who lives. */
+void known_sweep(struct known *k, uint64_t before_ns, uint64_t now_ns, bool pids);
