@@ -288,8 +288,8 @@ static void threshold_status(const struct profile *p, enum phase phase,
         }
         if (l->theta[c] <= 0) {
             ret->threshold[c] = 0;
-            ret->off[c] = phase == PHASE_STARTUP && c == CHANNEL_FREQUENCY
-                              ? "too few starts seen to know how their rates vary"
+            ret->off[c] = phase == PHASE_STARTUP && c != CHANNEL_NOVELTY
+                              ? "too few starts seen to know how they vary"
                               : off;
         }
     }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "features/arguments.h"
 #include "soc/engine_internal.h"
 
 #define GROUP_NS (3600 * NS_PER_S) /* replicas that alert within are one group */
@@ -326,6 +327,43 @@ static bool open_alert(struct engine *e, const struct finding *f, const struct a
     return true;
 }
 
+/* Does a replica that was counted into another container's alert start a program, or touch what is
+ * bold, that this alert has not shown? */
+static bool goes_further(const struct engine *e, const struct alert_state *a,
+                         const struct finding *f)
+{
+    if (a->containers[0] == f->container->key)
+        return false;
+    for (uint32_t d = 0; d < profile_detectors(a->profile); d++) {
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++) {
+            const struct evidence *x = &s->items[i];
+            bool tells = x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE ||
+                         (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail));
+            uint32_t k = 0;
+            while (tells && k < a->n_evidence && a->evidence[k].key != x->key)
+                k++;
+            if (tells && k == a->n_evidence)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Opens the container's own alert; its processes leave the group's. */
+static bool leave_group(struct engine *e, const struct alert_state *group, const struct finding *f)
+{
+    struct engine_container *c = f->container;
+    if (!open_alert(e, f, NULL))
+        return false;
+    for (uint32_t i = 0; i < e->n_processes; i++) {
+        struct engine_process *p = &e->processes[i];
+        if (p->capture == c->capture && p->container == c->info.number && p->alert == group->hash)
+            p->alert = c->alert;
+    }
+    return true;
+}
+
 bool alert_stage(struct engine *e, const struct finding *f)
 {
     struct engine_container *c = f->container;
@@ -349,6 +387,8 @@ bool alert_stage(struct engine *e, const struct finding *f)
         alert_close(e, a);
         return open_alert(e, f, a);
     }
+    if (over && goes_further(e, a, f))
+        return leave_group(e, a, f);
     if (!over && !extends && !(any && inside))
         return false;
     take(e, a, f, over);
