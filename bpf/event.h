@@ -130,10 +130,11 @@ enum container_decision {
 struct container_entry {
     u64 cgroup;
     u32 decision;
-    u32 texts;       /* in the dictionary, for the cap */
+    u32 texts;       /* sent in this minute, for the cap */
     u32 populated;   /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
-    u32 joins, pad;  /* processes that entered from outside: the first brings the container up */
+    u32 joins;       /* processes that entered from outside: the first brings the container up */
+    u32 minute;      /* of the texts */
     char path[CONTAINER_PATH_BYTES];
 };
 

@@ -433,7 +433,7 @@ void capture_set_level(struct capture *c, enum capture_level level)
 
 void capture_resend_texts(struct capture *c)
 {
-    table_clear(&c->known.sent);
+    aging_clear(&c->known.sent);
     c->kernel->control->epoch++;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
@@ -446,7 +446,7 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .ring_bytes = c->kernel->ring_words * 8,
         .threads = assembler_threads(c->assembler),
         .processes = c->known.tgids.n,
-        .texts = c->known.dictionary.n,
+        .texts = c->known.dictionary.young.n + c->known.dictionary.old.n,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,
