@@ -338,10 +338,11 @@ static void see_window(struct engine *e, struct engine_container *c, const struc
     p->program = p->program ? p->program : w->program;
     if (is_joined(p, w->program))
         return;
+    text_use(e, w->program);
     uint64_t class[WINDOW_CALLS_MAX];
     for (unsigned i = 0; i < w->n_calls; i++) {
         const struct engine_text *t =
-            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_find(e, w->argument[i]) : NULL;
+            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_use(e, w->argument[i]) : NULL;
         class[i] = t ? argument_class_key(t->class_key, w->program) : 0;
     }
     struct sample s = {.kind = SAMPLE_WINDOW, .window = w, .argument_class = class};

@@ -39,6 +39,7 @@ struct engine_process {
 
 struct engine_text {
     uint64_t id, class_key;
+    uint64_t used; /* block in which it was asked for last */
     uint8_t kind, access, zone;
     char *text;
 };
@@ -173,6 +174,8 @@ void process_done(struct engine_process *p);
 void process_forget(struct engine_process *p); /* its memory of evidence */
 int texts_take(struct engine *e, const struct text *t);
 const struct engine_text *text_find(const struct engine *e, uint64_t id);
+/* The same for what a call or an exec says: such texts stay longest when the table is full. */
+const struct engine_text *text_use(struct engine *e, uint64_t id);
 /* Has the process counted this already? Remembers it from now on. */
 bool memory_seen(struct engine_process *p, uint64_t key, uint64_t now_ns);
 

@@ -9,7 +9,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3330656e69676e65) /* "engine03" */
+#define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
 #define PROFILE_MAX (UINT64_C(4) << 30)
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
@@ -162,7 +162,7 @@ static void process_state(struct engine_process *p, struct state *s)
 
 static void text_state(struct engine_text *t, struct state *s)
 {
-    state_u64(s, &t->id), state_u64(s, &t->class_key);
+    state_u64(s, &t->id), state_u64(s, &t->class_key), state_u64(s, &t->used);
     state_u8(s, &t->kind), state_u8(s, &t->access), state_u8(s, &t->zone);
     state_string(s, &t->text);
 }
