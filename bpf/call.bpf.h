@@ -70,7 +70,7 @@ static __always_inline void call_write(struct ring_map *m, bool fresh, u32 sysno
 static __noinline int call_bin(struct ring *r, u32 sysno, u64 ret)
 {
     struct ring_slot *s = &r->slots[r->slot & (RING_SLOTS - 1)];
-    struct bin_key key = {s->container, s->program, sysno, 0};
+    struct bin_key key = {s->container, s->program, sysno, control.bins_side & 1};
     struct bin_value *v = bpf_map_lookup_elem(&bins, &key), first = {1, ret >> 8};
     *(volatile u64 *)&r->begun = r->begun + 1;
     s->seen++;
@@ -204,6 +204,8 @@ static __always_inline int call_without_exit(struct task_struct *t, u32 sysno, u
     bool fresh;
     if (!m || !call_begin(&m->header, t, &fresh))
         return 0;
+    if (m->header.wanted & MODE_BINS) /* no context was written for this run */
+        return call_bin(&m->header, sysno, ret);
     call_write(m, fresh, sysno, ret, flags, 0, 0, 0);
     return 0;
 }

@@ -264,6 +264,9 @@ struct control {
     u64 refused_texts;
     u64 seed[2];
     u64 capture_id, ring_words;
+    u32 bins_side; /* 0, 1: where calls are counted now; the other one is at rest, and may be read
+                    */
+    u32 pad;
     u64 joins_from; /* ns, monotonic: all containers of before were known then; 0 not yet */
 };
 
@@ -278,7 +281,7 @@ struct entry_time {
 
 struct bin_key {
     u32 container, program;
-    u32 sysno, pad;
+    u32 sysno, side; /* of control.bins_side when it was counted */
 };
 struct bin_value {
     u64 calls, errors;

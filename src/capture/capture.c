@@ -152,7 +152,7 @@ static int capture_setup(struct capture *c)
     k->control->stamp = c->options.timing == TIMING_STAMP;
     k->control->host = c->options.host;
     k->control->level = LEVEL_FULL; /* whatever an agent before us had to do */
-    c->draining = true;             /* and what it left in the bins */
+    c->draining = 2;                /* and what it left in the bins */
     c->records = c->records_committed = records_tail(k);
     c->misses = c->misses_committed = kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();

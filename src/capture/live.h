@@ -28,7 +28,8 @@ struct capture {
     uint32_t n_rings;
     uint64_t records, records_committed;
     uint64_t misses, misses_committed;
-    bool uncommitted, draining;
+    bool uncommitted;
+    uint8_t draining; /* ticks that still look for calls that were only counted */
     /* Told in no committed block yet. */
     struct container *changed;
     struct blind *blinds;
