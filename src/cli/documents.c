@@ -348,7 +348,8 @@ void documents_output(struct documents *d, const struct engine_output *o, double
                                   .value = s->value,
                                   .threshold = s->threshold,
                                   .model_version = s->version,
-                                  .detector = s->detector};
+                                  .detector = s->detector,
+                                  .evidence = *s->why ? s->why : NULL};
         batch_score(ret, &row);
     }
     for (uint32_t i = 0; i < o->n_keeps; i++) {

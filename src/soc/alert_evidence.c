@@ -211,12 +211,14 @@ static void add_sequence(const struct engine *e, struct alert *a, const struct f
     a->n_sequences++;
 }
 
-static struct explain_context explain_context_of(const struct engine *e,
-                                                 const struct alert_state *a,
-                                                 const struct finding *f, const struct evidence *x)
+static struct explain_context explain_context_of(const struct engine *e, const struct finding *f,
+                                                 const struct evidence *x)
 {
+    const struct profile *profile = f->container->profile;
+    struct profile_status status;
+    profile_status(profile, &status);
     struct explain_context c = {.program = program_text(e, x->program),
-                                .learnt_s = a->alert.learnt_s};
+                                .learnt_s = status.learnt_s};
     if (x->kind == EVIDENCE_EDGE)
         c.parent = program_text(e, x->detail);
     else if (x->kind == EVIDENCE_PROGRAM && f->exec)
@@ -225,7 +227,7 @@ static struct explain_context explain_context_of(const struct engine *e,
         c.parent = program_text(e, process_parent(e, f->process)->program);
     uint64_t children[EXPLAIN_CHILDREN];
     if (x->kind == EVIDENCE_EDGE)
-        c.n_children = profile_children(a->profile, x->detail, EXPLAIN_CHILDREN, children);
+        c.n_children = profile_children(profile, x->detail, EXPLAIN_CHILDREN, children);
     for (uint32_t i = 0; i < c.n_children; i++)
         c.children[i] = program_text(e, children[i]);
     if (x->kind == EVIDENCE_ARGUMENT && f->window && x->last >= 0 && x->last < f->window->n_calls) {
@@ -234,6 +236,22 @@ static struct explain_context explain_context_of(const struct engine *e,
             c.text = t->text, c.access = t->access, c.text_kind = t->kind, c.zone = t->zone;
     }
     return c;
+}
+
+void finding_why(const struct engine *e, const struct finding *f, enum channel c,
+                 char ret[SCORE_WHY_MAX])
+{
+    const struct score *s = &e->view.score[f->detector[c]];
+    const struct evidence *best = s->items;
+    for (uint32_t i = 1; i < s->n; i++)
+        best = s->items[i].strangeness > best->strangeness ? &s->items[i] : best;
+    CLEANUP(freep) char *text = NULL, *sentence = NULL;
+    if (s->n > 0) {
+        struct explain_context context = explain_context_of(e, f, best);
+        explain_evidence(best, &context, &text, &sentence);
+    }
+    memset(ret, 0, SCORE_WHY_MAX);
+    snprintf(ret, SCORE_WHY_MAX, "%s", sentence ? sentence : "");
 }
 
 /* Takes n over. When the list is full the one that says least goes, of these the latest. */
@@ -272,7 +290,7 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
         alert->novelties = calloc(ALERT_NOVELTIES_MAX, sizeof(*alert->novelties));
     if (!alert->novelties)
         return;
-    struct explain_context context = explain_context_of(e, a, f, x);
+    struct explain_context context = explain_context_of(e, f, x);
     struct alert_novelty n = {.kind = x->kind,
                               .time = engine_wall(e, f->mono_ns),
                               .count = 1,

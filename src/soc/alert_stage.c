@@ -253,18 +253,34 @@ static void add_shares(struct engine *e, struct alert_state *a, const struct fin
         a->alert.keys[i] = a->evidence[i].key;
 }
 
-/* Takes a finding into the alert. strong: its own strangeness would do. */
+static uint64_t extend_ns(const struct engine *e)
+{
+    return (uint64_t)(e->options.extend_s * 1e9);
+}
+
+struct alert_state *alert_open_by_hash(const struct engine *e, uint64_t hash)
+{
+    struct alert_state *a = alert_by_hash(e, hash);
+    return a && a->alert.open ? a : NULL;
+}
+
+/* Takes a finding into the alert. strong: its own strangeness would do. Its process becomes part of
+ * the alert, and with it what it starts from now on, unless it ran long before: a server that is
+ * attacked once is not the attack. */
 static void take(struct engine *e, struct alert_state *a, const struct finding *f, bool strong)
 {
     struct engine_container *c = f->container;
-    bool inside = f->process && f->process->alert == a->hash;
+    struct engine_process *p = f->process;
     a->last_ns = MAX(a->last_ns, f->now_ns);
     a->alert.last = MAX(a->alert.last, engine_wall(e, f->mono_ns));
     add_shares(e, a, f);
-    if (strong)
+    if (strong) {
         a->alert.last_over = MAX(a->alert.last_over, engine_wall(e, f->mono_ns));
-    if (f->process && strong)
-        f->process->alert = a->hash;
+        c->over_ns = c->alert == a->hash ? f->now_ns : c->over_ns;
+        if (p && p->first_ns + extend_ns(e) >= a->opened_ns)
+            p->alert = a->hash;
+    }
+    bool inside = p && p->alert == a->hash;
     alert_add_evidence(e, a, f, strong || inside);
     if (f->process && (f->window || f->exec) && !e->view.learning) {
         struct profile_place at = {
@@ -285,7 +301,7 @@ static void take(struct engine *e, struct alert_state *a, const struct finding *
     alert_changed(a);
 }
 
-static void close_alert(struct engine *e, struct alert_state *a)
+void alert_close(struct engine *e, struct alert_state *a)
 {
     a->alert.open = false;
     if (a->change != 1 + ALERT_OPENED)
@@ -330,22 +346,21 @@ bool alert_stage(struct engine *e, const struct finding *f)
     }
     for (uint32_t d = 0; d < profile_detectors(c->profile); d++)
         any |= profile_detector(c->profile, d)->channel == CHANNEL_NOVELTY && e->view.score[d].n;
-    struct alert_state *a = alert_by_hash(e, c->alert);
+    struct alert_state *inside = alert_open_by_hash(e, f->process ? f->process->alert : 0);
+    struct alert_state *near = alert_open_by_hash(e, c->alert);
+    if (near && f->now_ns > c->over_ns + extend_ns(e))
+        near = NULL;
+    struct alert_state *a = inside ? inside : near;
     if (!a)
         return over && open_alert(e, f, NULL);
-    if (over && f->now_ns > a->opened_ns + (uint64_t)(e->options.alert_max_s * 1e9)) {
-        close_alert(e, a);
+    bool late = f->now_ns > a->opened_ns + (uint64_t)(e->options.alert_max_s * 1e9);
+    /* What was held in a start that is not learnt goes on in a phase that is: that is sent. */
+    if (over && (late || (a->alert.held && c->phase == PHASE_STEADY))) {
+        alert_close(e, a);
         return open_alert(e, f, a);
     }
-    bool near = f->now_ns <= a->last_ns + (uint64_t)(e->options.extend_s * 1e9);
-    bool inside = f->process && f->process->alert == a->hash;
-    if (!over && !(extends && (near || inside)) && !(any && inside))
+    if (!over && !extends && !(any && inside))
         return false;
-    if (over && a->alert.held && (c->phase == PHASE_STEADY)) {
-        a->alert.held = false; /* it goes on in a phase that is learnt */
-        a->alert.phase = c->phase;
-        profile_alerted(c->profile, c->key, a->hash, f->now_ns, true);
-    }
     take(e, a, f, over);
     return true;
 }
@@ -357,7 +372,7 @@ void alert_stage_time(struct engine *e)
     for (uint32_t i = 0; i < e->n_alerts; i++) {
         struct alert_state *a = e->alerts[i];
         if (a->alert.open && a->last_ns + quiet_ns <= e->now_ns)
-            close_alert(e, a);
+            alert_close(e, a);
         e->counters.alerts_open += a->alert.open;
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "detect/profile.h"
 #include "event/syscall.h"
 #include "soc/server.h"
 
@@ -20,6 +21,7 @@ const struct field series_query[] = {
 };
 
 #define HOUR_S 3600.0
+#define SECONDS_MAX 200 /* near the threshold, in one reply */
 static const char *const channel_names[STORE_CHANNELS] = {"novelty", "sequence", "frequency"};
 
 int api_workloads(struct request *q)
@@ -136,9 +138,34 @@ static json_t *thresholds(const json_t *profile, const float last[STORE_CHANNELS
     return object;
 }
 
+/* The newest seconds that came near the threshold, and why. */
+static int strange_seconds(struct request *q, const struct store_selection *selection, json_t **ret)
+{
+    struct store_selection newest = *selection;
+    newest.limit = SECONDS_MAX;
+    struct store_rows rows = {0};
+    int r = store_scores(q->store, &newest, &rows);
+    if (r < 0)
+        return r;
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < rows.n; i++) {
+        const struct store_score *s = &rows.scores[i];
+        if (s->evidence && s->channel < STORE_CHANNELS)
+            json_array_append_new(
+                list, json_pack("{s:f, s:f, s:s, s:s, s:s, s:I, s:o}", "time", s->time, "score",
+                                s->value, "channel", channel_names[s->channel], "phase",
+                                s->phase == PHASE_STARTUP ? "startup" : "steady", "detector",
+                                s->detector ? s->detector : "", "version",
+                                (json_int_t)s->model_version, "why", json_text(s->evidence)));
+    }
+    store_rows_done(&rows);
+    *ret = list;
+    return 0;
+}
+
 int api_workload_series(struct request *q)
 {
-    CLEANUP(json_decrefp) json_t *profile = NULL;
+    CLEANUP(json_decrefp) json_t *profile = NULL, *seconds = NULL;
     float last[STORE_CHANNELS] = {NAN, NAN, NAN};
     struct store_rows rows = {0};
     struct store_selection selection = {.workload = query_string(q, "key")};
@@ -151,12 +178,14 @@ int api_workload_series(struct request *q)
         query_number(q, "from", (until > 0 ? until : workload_now(q, profile)) - HOUR_S);
     if (until > 0 && until <= selection.from)
         return reply_error(q, 400, "bad_query", "\"until\" must be after \"from\"");
-    r = store_series(q->store, &selection, &rows);
+    r = strange_seconds(q, &selection, &seconds);
+    if (r == 0)
+        r = store_series(q->store, &selection, &rows);
     if (r < 0)
         return r;
     json_t *list = points(&rows, last);
-    json_t *reply = json_pack("{s:f, s:o, s:o}", "step_s", rows.step_s, "threshold",
-                              thresholds(profile, last), "points", list);
+    json_t *reply = json_pack("{s:f, s:o, s:o, s:O}", "step_s", rows.step_s, "threshold",
+                              thresholds(profile, last), "points", list, "strange", seconds);
     store_rows_done(&rows);
     return reply_json(q, 200, reply);
 }

@@ -193,8 +193,11 @@ static void judge(struct engine *e, struct finding *f)
             f->value[channel] = value, f->detector[channel] = (uint8_t)d;
     }
     for (int ch = 0; ch < CHANNELS; ch++) {
-        if (f->value[ch] > c->peaks.value[ch])
-            c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
+        if (f->value[ch] <= c->peaks.value[ch])
+            continue;
+        c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
+        if (f->value[ch] >= PEAK_TOLD)
+            finding_why(e, f, ch, c->peaks.why[ch]);
     }
 }
 
@@ -319,8 +322,7 @@ static void take_process(struct engine *e, const struct process *x)
     }
     note_joined(c, p, x);
     take_exec(e, c, p, x);
-    struct alert_state *a =
-        c && c->alert && p->alert == c->alert ? alert_by_hash(e, c->alert) : NULL;
+    struct alert_state *a = alert_open_by_hash(e, p->alert);
     if (a)
         alert_add_process(e, a, p, false);
 }

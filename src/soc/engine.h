@@ -44,6 +44,8 @@ struct engine_alert {
     const struct alert *alert;
 };
 
+#define SCORE_WHY_MAX 240
+
 /* Score of a closed second of a container in one channel: every one above half its threshold, and
  * the highest of each minute. Value and threshold are on one scale: 0 none, the threshold is 1. */
 struct engine_score {
@@ -53,7 +55,8 @@ struct engine_score {
     double time;            /* wall s */
     float value, threshold; /* threshold 0: not ready */
     uint32_t version;
-    const char *detector; /* the strongest; static */
+    const char *detector;    /* the strongest; static */
+    char why[SCORE_WHY_MAX]; /* a sentence: its strongest piece of evidence; "" below .5 */
 };
 
 enum keep_reason { KEEP_NORMAL, KEEP_NEAR, KEEP_ANOMALOUS };

@@ -139,9 +139,11 @@ int engine_verdict(struct engine *e, const char *id, enum verdict verdict)
     if (!a)
         return -ENOENT;
     a->verdict = verdict;
+    bool benign = verdict == VERDICT_FALSE_ALARM || verdict == VERDICT_EXPECTED;
     if (verdict != VERDICT_NONE)
-        profile_verdict(a->profile, a->hash,
-                        verdict == VERDICT_FALSE_ALARM || verdict == VERDICT_EXPECTED, e->now_ns);
+        profile_verdict(a->profile, a->hash, benign, e->now_ns);
+    if (benign && a->alert.open)
+        alert_close(e, a); /* what comes now is not what was judged */
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #define ALERT_EVIDENCE_MAX 64
 #define ALERT_CONTAINERS_MAX 64
 #define OPENING_KEYS 3
+#define PEAK_TOLD .5 /* share of the threshold from which every second is kept, and why */
 #define CAPTURES_MAX 256
 
 /* The evidence of a process that was counted already. */
@@ -29,7 +30,7 @@ struct engine_process {
     uint64_t kind_ns[NOVELTY_KINDS];     /* when a first sight of the kind was counted last */
     uint64_t pair_ns;        /* of these, the last call that start-up does not know either */
     uint64_t joined_program; /* its program while it was the runtime's, 0: never */
-    uint64_t alert;          /* it or an ancestor is part of this alert */
+    uint64_t alert;          /* it or an ancestor is part of this alert, open or not */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
     char *arguments;
@@ -46,6 +47,7 @@ struct engine_text {
 struct peaks {
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
+    char why[CHANNELS][SCORE_WHY_MAX]; /* "" below PEAK_TOLD */
 };
 
 /* What a container does before anybody knows which workload it is. */
@@ -69,7 +71,8 @@ struct engine_container {
     uint32_t bin_capacity;
     struct peaks peaks, minute;
     uint64_t minute_at;
-    uint64_t alert;          /* open alert, 0 none */
+    uint64_t alert;          /* the latest, 0 none */
+    uint64_t over_ns;        /* engine time when it showed something over a threshold last */
     uint64_t gone_ns;        /* engine time, 0 while it runs */
     struct waiting *waiting; /* [n_waiting] in time order until the profile is known */
     uint32_t n_waiting, waiting_capacity;
@@ -197,11 +200,16 @@ struct finding {
 /* True: it is part of an alert now. Its evidence is e->view. */
 bool alert_stage(struct engine *e, const struct finding *f);
 void alert_stage_time(struct engine *e);
-struct alert_state *alert_by_hash(const struct engine *e, uint64_t hash);
+void alert_close(struct engine *e, struct alert_state *a);
+struct alert_state *alert_by_hash(const struct engine *e, uint64_t hash); /* 0: none */
+struct alert_state *alert_open_by_hash(const struct engine *e, uint64_t hash);
 void alert_state_free(struct alert_state *a);
 void alert_changed(struct alert_state *a);
 
-/* alert_evidence.c: fills the alert for people. */
+/* alert_evidence.c: fills the alert for people. finding_why: the sentence of the strongest piece of
+ * evidence in the channel; "" if there is none. */
+void finding_why(const struct engine *e, const struct finding *f, enum channel c,
+                 char ret[SCORE_WHY_MAX]);
 void alert_add_process(struct engine *e, struct alert_state *a, struct engine_process *p,
                        bool strange);
 void alert_add_evidence(struct engine *e, struct alert_state *a, const struct finding *f,

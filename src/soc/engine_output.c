@@ -1,5 +1,6 @@
 /* What a block led to: windows to keep, scores of seconds, alerts and profiles that changed. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -84,6 +85,7 @@ static void put_score(struct engine *e, const struct engine_container *c, const 
                               .threshold = ready ? 1 : 0,
                               .version = profile_version(c->profile),
                               .detector = profile_detector(c->profile, detector)->name};
+    memcpy(e->out_scores[e->n_out_scores - 1].why, peaks->why[ch], SCORE_WHY_MAX);
 }
 
 void tell_scores(struct engine *e, struct engine_container *c)
@@ -93,9 +95,9 @@ void tell_scores(struct engine *e, struct engine_container *c)
     bool over = false;
     for (int ch = 0; ch < CHANNELS; ch++) {
         over |= c->peaks.value[ch] >= 1;
-        if (c->peaks.value[ch] >= .5)
+        if (c->peaks.value[ch] >= PEAK_TOLD)
             put_score(e, c, &c->peaks, ch, time);
-        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < .5 &&
+        if (c->minute_at && minute != c->minute_at && c->minute.value[ch] < PEAK_TOLD &&
             profile_ready(c->profile, c->phase))
             put_score(e, c, &c->minute, ch, engine_wall(e, c->minute_at * 60 * NS_PER_S));
     }

@@ -10,7 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3130656e69676e65) /* "engine01" */
+#define ENGINE_MAGIC UINT64_C(0x3230656e69676e65) /* "engine02" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -55,6 +55,8 @@ static void peaks_state(struct peaks *p, struct state *s)
     for (int c = 0; c < CHANNELS; c++) {
         state_f64(s, &p->value[c]), state_u8(s, &p->detector[c]);
         p->detector[c] %= PROFILE_DETECTORS_MAX;
+        state_bytes(s, p->why[c], sizeof(p->why[c]));
+        p->why[c][SCORE_WHY_MAX - 1] = 0;
     }
 }
 
@@ -100,7 +102,8 @@ static void container_state(struct engine *e, struct engine_container *c, struct
     profile_ref(e, &c->profile, s);
     state_u8(s, &c->phase), state_u32(s, &c->start), state_u64(s, &c->start_ns);
     state_u64(s, &c->pair_ns), state_u64(s, &c->second), state_u64(s, &c->minute_at);
-    state_u64(s, &c->alert), state_u64(s, &c->gone_ns), state_u64(s, &c->joined_program);
+    state_u64(s, &c->alert), state_u64(s, &c->over_ns), state_u64(s, &c->gone_ns);
+    state_u64(s, &c->joined_program);
     pairs_state(&c->pairs, s);
     bin_state(c, s);
     peaks_state(&c->peaks, s), peaks_state(&c->minute, s);

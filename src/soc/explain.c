@@ -143,6 +143,18 @@ static void explain_rate(const struct evidence *x, const struct explain_context 
                  syscall_name(x->sysno), (unsigned long long)x->detail, (double)x->normal);
 }
 
+static void explain_ngram(const struct evidence *x, const struct explain_context *c, char *text,
+                          char *sentence)
+{
+    char expected[100] = "";
+    if (x->n_expected)
+        snprintf(expected, sizeof(expected), "; normally %s comes there (%.0f %%)",
+                 syscall_name(x->expected[0].sysno), 100.0 * (double)x->expected[0].share);
+    snprintf(text, SENTENCE_MAX, "%s", syscall_name(x->sysno));
+    snprintf(sentence, SENTENCE_MAX, "%s called %s where normal time does not%s",
+             short_name(c->program), syscall_name(x->sysno), expected);
+}
+
 void explain_evidence(const struct evidence *x, const struct explain_context *c, char **ret_text,
                       char **ret_sentence)
 {
@@ -153,6 +165,8 @@ void explain_evidence(const struct evidence *x, const struct explain_context *c,
         explain_argument(c, text, sentence);
     else if (x->kind == EVIDENCE_RATE)
         explain_rate(x, c, text, sentence);
+    else if (x->kind == EVIDENCE_NGRAM)
+        explain_ngram(x, c, text, sentence);
     else
         explain_call(x, c, text, sentence);
     *ret_text = strdup(text);

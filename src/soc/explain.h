@@ -21,7 +21,7 @@ struct explain_context {
 };
 
 /* What is new ("/usr/bin/id", "dash -> id", "ptrace", "openat EACCES") and the sentence that says
- * so; allocated, NULL when out of memory. Not for EVIDENCE_NGRAM. */
+ * so; allocated, NULL when out of memory. */
 void explain_evidence(const struct evidence *x, const struct explain_context *c, char **ret_text,
                       char **ret_sentence);
 

@@ -80,7 +80,7 @@ struct store_score {
     float value, threshold;
     uint32_t model_version;
     const char *detector;
-    const char *evidence; /* JSON text of the strongest items, or NULL */
+    const char *evidence; /* a sentence: the strongest piece, or NULL */
 };
 
 /* Why a window is kept. Written again with a higher reason it counts as that. */

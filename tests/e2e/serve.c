@@ -97,6 +97,7 @@ static int put_score(struct store *s, const json_t *entry)
         .value = (float)json_number_value(json_object_get(entry, "value")),
         .threshold = (float)json_number_value(json_object_get(entry, "threshold")),
         .detector = "novelty",
+        .evidence = json_string_value(json_object_get(entry, "evidence")),
     };
     struct store_batch batch = {.scores = &row, .n_scores = 1};
     return store_commit(s, &batch);

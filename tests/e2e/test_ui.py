@@ -113,7 +113,7 @@ def overview(b, _server):
 def hostile_names(b, _server):
     """Shown as text everywhere, never as elements; the mark that turns the writing is spelt out."""
     shown = ui_data.EVIL.replace("\u202e", "\\u{202e}")
-    for page in ("overview", "alerts", "alert", "workloads", "coverage"):
+    for page in ("overview", "alerts", "alert", "workloads", "workload", "coverage"):
         visit(b, page)
         b.has(shown)
         equal(f"images on {page}", b.js("return document.images.length"), 0)
@@ -236,10 +236,10 @@ def live_within_two_seconds(b, server):
 def other_pages(b, _server):
     visit(b, "workload")
     for text in ("Steady running", "1 start seen", "lighttpd", "122 pairs of program and system call",
-                 "with 95 % certainty not more than 4.7 a day"):
+                 "with 95 % certainty not more than 4.7 a day", "Of the threshold", "httpd called vfork"):
         b.has(text)
     b.wait_js("four charts", "return document.querySelectorAll('canvas').length === 4")
-    b.has("read", "table")
+    b.has("read", ".columns table")
     visit(b, "container")
     b.has("1 is running")
     b.click_text("button", "Show ended ones too")

@@ -123,7 +123,8 @@ def bins(now, seconds=120):
             ["00000000000000a1", 0, 900 + i, 40], ["00000000000000a1", 1, 500, 0], ["00000000000000a2", 59, 2, 1]]}}
     for i, value in ((10, 0.7), (70, 0.9), (110, 6.0)):
         yield {"score": {"capture": CAPTURE, "container": 1, "time": int(now) - seconds + i, "channel": 0,
-                         "value": value, "threshold": 1.0}}
+                         "value": value, "threshold": 1.0,
+                         "evidence": f"httpd called vfork{EVIL}: it never did in 2 hours of learning"}}
         yield {"score": {"capture": CAPTURE, "container": 1, "time": int(now) - seconds + i, "channel": 1,
                          "value": 0.5 + value / 5, "threshold": 1.0}}
 

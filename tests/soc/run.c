@@ -37,6 +37,12 @@ void step(struct run *r)
     for (uint32_t i = 0; i < out.n_keeps; i++)
         r->keeps[out.keeps[i].reason]++;
     r->scores += out.n_scores;
+    for (uint32_t i = 0; i < out.n_scores; i++) {
+        struct engine_score *strangest = &r->strangest[out.scores[i].channel];
+        if (out.scores[i].value > strangest->value)
+            *strangest = out.scores[i];
+        assert_true((out.scores[i].value >= .5f) == (out.scores[i].why[0] != 0));
+    }
     block_free(b);
 }
 
@@ -45,6 +51,14 @@ void serve(struct run *r, unsigned n, double seconds)
     for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
         for (unsigned c = 1; c <= n; c++)
             scene_serve(&r->scene, c, 100 * c);
+        step(r);
+    }
+}
+
+void serve_only(struct run *r, uint32_t number, double seconds)
+{
+    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
+        scene_serve(&r->scene, number, 100 * number);
         step(r);
     }
 }
@@ -70,8 +84,5 @@ void restart(struct run *r, uint32_t number, double seconds, bool attack)
     scene_boot(&r->scene, number, 100 * number);
     if (attack)
         scene_attack(&r->scene, number, 100 * number, 5000 + number * 10);
-    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
-        scene_serve(&r->scene, number, 100 * number);
-        step(r);
-    }
+    serve_only(r, number, seconds);
 }

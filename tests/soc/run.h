@@ -14,6 +14,7 @@ struct run {
     unsigned opened, changed, closed, held, scores;
     unsigned keeps[3];
     char last[ALERT_ID_MAX];
+    struct engine_score strangest[CHANNELS];
 };
 
 void setup(struct run *r);
@@ -22,6 +23,8 @@ void teardown(struct run *r);
 void step(struct run *r);
 /* Serves in containers 1..n (process 100 * number) for so long. */
 void serve(struct run *r, unsigned n, double seconds);
+/* The same in this container alone. */
+void serve_only(struct run *r, uint32_t number, double seconds);
 /* n containers attached and served until the profile is ready. */
 void learn(struct run *r, unsigned n);
 /* A container begins: boots and serves for so long as container 1. */

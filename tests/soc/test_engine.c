@@ -90,7 +90,19 @@ static void test_attack_is_found_and_explained(void **state)
         dropped |= strstr(a->novelties[i].sentence, "dash started /tmp/.x1") != NULL;
     assert_true(dropped);
     assert_true(r.keeps[KEEP_ANOMALOUS] > 0);
+    serve(&r, 1, 2);
+    assert_true(r.strangest[CHANNEL_NOVELTY].value >= 1);
+    assert_non_null(strstr(r.strangest[CHANNEL_NOVELTY].why, "dash ran, started by server"));
+    assert_non_null(strstr(r.strangest[CHANNEL_SEQUENCE].why, "where normal time does not"));
+    assert_non_null(strstr(r.strangest[CHANNEL_FREQUENCY].why, "times in a second"));
     teardown(&r);
+}
+
+/* The process starts a child in container 1 that executes a program. */
+static void child(struct run *r, uint32_t parent, uint32_t tgid, const char *program)
+{
+    scene_fork(&r->scene, 1, parent, tgid, "/usr/sbin/server");
+    scene_exec(&r->scene, 1, tgid, "/usr/sbin/server", program, program);
 }
 
 static void test_extend_close_and_link(void **state)
@@ -106,12 +118,13 @@ static void test_extend_close_and_link(void **state)
     serve(&r, 1, 100);
     char first[ALERT_ID_MAX];
     memcpy(first, r.last, sizeof(first));
-    scene_attack(&r.scene, 1, 100, 300); /* the same again, by other processes: the same alert */
+    unsigned changed = r.changed;
+    child(&r, 200, 210, "/tmp/more"); /* what its processes start belongs to it, however late */
     serve(&r, 1, 5);
     assert_int_equal(r.opened, 1);
-    assert_true(r.changed >= 1);
+    assert_true(r.changed > changed);
     serve(&r, 1, 40);
-    scene_exec(&r.scene, 1, 300, "/usr/bin/dash", "/tmp/other", "other"); /* after alert_max_s */
+    child(&r, 200, 220, "/tmp/other"); /* after alert_max_s */
     serve(&r, 1, 5);
     assert_int_equal(r.opened, 2);
     assert_string_equal(last_alert(&r)->linked, first);
@@ -121,6 +134,51 @@ static void test_extend_close_and_link(void **state)
     assert_int_equal(r.closed, closed);
     serve(&r, 1, 15);
     assert_int_equal(r.closed, closed + 1);
+    assert_int_equal(r.opened, 2);
+    teardown(&r);
+}
+
+/* What another process does more than extend_s after an open alert is an alert of its own. */
+static void test_alerts_open_side_by_side(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 30);
+    child(&r, 100, 300, "/usr/bin/within"); /* together in time: one alert */
+    serve(&r, 1, 70);
+    assert_int_equal(r.opened, 1);
+    char first[ALERT_ID_MAX];
+    memcpy(first, r.last, sizeof(first));
+    child(&r, 100, 400, "/usr/bin/apart"); /* the server is part of the alert, but not the attack */
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 2);
+    assert_string_equal(last_alert(&r)->linked, "");
+    assert_true(last_alert(&r)->open && engine_alert_find(r.engine, first)->open);
+    uint32_t n = engine_alert_find(r.engine, first)->n_novelties;
+    child(&r, 300, 310, "/usr/bin/deeper");
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 2);
+    assert_true(engine_alert_find(r.engine, first)->n_novelties > n);
+    teardown(&r);
+}
+
+/* What was judged harmless takes nothing more in: it would hide what comes next. */
+static void test_a_benign_verdict_ends_an_alert(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    child(&r, 100, 200, "/usr/bin/rotate");
+    serve(&r, 1, 5);
+    assert_int_equal(r.opened, 1);
+    assert_int_equal(engine_verdict(r.engine, r.last, VERDICT_EXPECTED), 0);
+    assert_false(last_alert(&r)->open);
+    scene_attack(&r.scene, 1, 200, 300);
+    serve(&r, 1, 5);
     assert_int_equal(r.opened, 2);
     teardown(&r);
 }
@@ -221,13 +279,11 @@ static void test_repeats_and_verdicts(void **state)
     struct run r;
     setup(&r);
     learn(&r, 1);
-    scene_fork(&r.scene, 1, 100, 200, "/usr/sbin/server");
-    scene_exec(&r.scene, 1, 200, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    child(&r, 100, 200, "/usr/bin/rotate");
     serve(&r, 1, 310);
     assert_int_equal(r.opened, 1);
     assert_int_equal(r.closed, 1);
-    scene_fork(&r.scene, 1, 100, 201, "/usr/sbin/server");
-    scene_exec(&r.scene, 1, 201, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    child(&r, 100, 201, "/usr/bin/rotate");
     serve(&r, 1, 310); /* nobody judged it: a counter, not an alert */
     assert_int_equal(r.opened, 1);
     assert_int_equal(last_alert(&r)->repeats, 1);
@@ -236,8 +292,7 @@ static void test_repeats_and_verdicts(void **state)
     serve(&r, 1, 3); /* what it taught counts at once, the thresholds follow */
     assert_int_equal(profile_version(engine_profile_find(r.engine, WORKLOAD)), version + 1);
     unsigned changed = r.changed;
-    scene_fork(&r.scene, 1, 100, 202, "/usr/sbin/server");
-    scene_exec(&r.scene, 1, 202, "/usr/sbin/server", "/usr/bin/rotate", "rotate");
+    child(&r, 100, 202, "/usr/bin/rotate");
     serve(&r, 1, 5); /* now it is known */
     assert_int_equal(r.opened, 1);
     assert_int_equal(r.changed, changed);
@@ -276,8 +331,15 @@ static void test_startup_is_held_until_learnt(void **state)
     assert_int_equal(r.opened, 0);
     assert_int_equal(r.held, 1);
     assert_true(profile_ready(p, PHASE_STARTUP));
+    char held[ALERT_ID_MAX];
+    memcpy(held, r.last, sizeof(held));
+    scene_exec(&r.scene, 2, 5020, "/usr/bin/dash", "/tmp/other", "other"); /* it goes on: sent */
+    serve_only(&r, 2, 5);
+    assert_int_equal(r.opened, 1);
+    assert_false(last_alert(&r)->held);
+    assert_string_equal(last_alert(&r)->linked, held);
     restart(&r, 3, 30, false);
-    assert_int_equal(r.opened + r.held, 1); /* an ordinary start is quiet */
+    assert_int_equal(r.opened + r.held, 2); /* an ordinary start is quiet */
     teardown(&r);
 
     setup(&r);
@@ -497,6 +559,8 @@ int main(void)
         cmocka_unit_test(test_readiness_in_words),
         cmocka_unit_test(test_attack_is_found_and_explained),
         cmocka_unit_test(test_extend_close_and_link),
+        cmocka_unit_test(test_alerts_open_side_by_side),
+        cmocka_unit_test(test_a_benign_verdict_ends_an_alert),
         cmocka_unit_test(test_memory_counts_once_per_process),
         cmocka_unit_test(test_one_dirty_kind_is_not_enough),
         cmocka_unit_test(test_suppression),

@@ -290,12 +290,23 @@ export interface WorkloadDetail extends Profile {
     recent_alerts: AlertSummary[];
 }
 
+export interface StrangeSecond {
+    time: number;
+    score: number; // 1 is the threshold
+    channel: Channel;
+    phase: 'steady' | 'startup';
+    detector: string;
+    version: number; // of the profile
+    why: string;
+}
+
 export interface WorkloadSeries {
     step_s: number;
     threshold: Partial<Record<Channel, number | null>>;
     points: ({ time: number; calls: number; errors: number } & Partial<
         Record<Channel, number | null>
     >)[];
+    strange: StrangeSecond[]; // newest first
 }
 
 export interface ContainerProcess {
