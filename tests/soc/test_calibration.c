@@ -106,6 +106,15 @@ static void test_end_while_calibrating(void **state)
     assert_int_equal(engine_load(bytes.data, bytes.size, &r.options, &again), 0);
     assert_true(profile_calibrating(engine_profile_find(again, WORKLOAD)));
     engine_free(again);
+    for (size_t n = 0; n < bytes.size; n += 1 + bytes.size / 100) { /* any error or none */
+        bytes.data[n] ^= 0x5a;
+        again = NULL;
+        if (engine_load(bytes.data, bytes.size, &r.options, &again) == 0)
+            engine_free(again);
+        else
+            assert_null(again);
+        bytes.data[n] ^= 0x5a;
+    }
     assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
     assert_false(profile_calibrating(engine_profile_find(r.engine, WORKLOAD)));
     buf_done(&bytes);
