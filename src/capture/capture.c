@@ -107,6 +107,8 @@ static int capture_start(struct capture *c)
     int error = kernel_attach_cgroups(c->kernel);
     if (!error)
         error = decide_scan(&c->decide, clock_mono_ns());
+    if (!error && !c->kernel->control->joins_from)
+        c->kernel->control->joins_from = clock_mono_ns();
     if (!error)
         error = kernel_attach_calls(c->kernel);
     if (error)
@@ -222,7 +224,7 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     if (now_ns >= c->sweep_ns) {
         c->sweep_ns = now_ns + EXITED_KEPT_NS;
         uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
-        known_sweep(&c->known, before);
+        known_sweep(&c->known, before, now_ns, (pid_t)c->kernel->control->self_tgid == getpid());
         decide_forget(&c->decide, c->cut_ns);
         assembler_sweep(c->assembler, before, process_ended, c);
     }
@@ -431,7 +433,7 @@ void capture_set_level(struct capture *c, enum capture_level level)
 
 void capture_resend_texts(struct capture *c)
 {
-    table_clear(&c->known.sent);
+    aging_clear(&c->known.sent);
     c->kernel->control->epoch++;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
@@ -444,7 +446,7 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .ring_bytes = c->kernel->ring_words * 8,
         .threads = assembler_threads(c->assembler),
         .processes = c->known.tgids.n,
-        .texts = c->known.dictionary.n,
+        .texts = c->known.dictionary.young.n + c->known.dictionary.old.n,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,

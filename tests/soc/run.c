@@ -86,3 +86,22 @@ void restart(struct run *r, uint32_t number, double seconds, bool attack)
         scene_attack(&r->scene, number, 100 * number, 5000 + number * 10);
     serve_only(r, number, seconds);
 }
+
+const struct alert *last_alert(const struct run *r)
+{
+    const struct alert *a = engine_alert_find(r->engine, r->last);
+    assert_non_null(a);
+    return a;
+}
+
+void child_in(struct run *r, unsigned container, uint32_t parent, uint32_t tgid,
+              const char *program)
+{
+    scene_fork(&r->scene, container, parent, tgid, "/usr/sbin/server");
+    scene_exec(&r->scene, container, tgid, "/usr/sbin/server", program, program);
+}
+
+void child(struct run *r, uint32_t parent, uint32_t tgid, const char *program)
+{
+    child_in(r, 1, parent, tgid, program);
+}

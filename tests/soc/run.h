@@ -29,3 +29,8 @@ void serve_only(struct run *r, uint32_t number, double seconds);
 void learn(struct run *r, unsigned n);
 /* A container begins: boots and serves for so long as container 1. */
 void restart(struct run *r, uint32_t number, double seconds, bool attack);
+const struct alert *last_alert(const struct run *r);
+/* The process starts a child that executes a program. */
+void child_in(struct run *r, unsigned container, uint32_t parent, uint32_t tgid,
+              const char *program);
+void child(struct run *r, uint32_t parent, uint32_t tgid, const char *program);
