@@ -1,6 +1,7 @@
 /* Thresholds from held-out normal time: k-fold by time block (steady) or by start (start-up). Each
  * fold's models are trained on the contents of the others; what only that fold has is scored with
  * them: what other folds have too is normal by definition. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,7 +305,7 @@ static uint32_t clean_kinds(struct profile *p, enum phase phase)
     return clean;
 }
 
-void profile_calibrate(struct profile *p, enum phase phase)
+int profile_calibrate(struct profile *p, enum phase phase)
 {
     CLEANUP(held_out_done) struct held_out h = {.n_detectors = p->n_detectors};
     h.minutes = MIN(profile_s(p, p->now_ns) / 60 + 1, (uint32_t)MINUTES_MAX);
@@ -318,7 +319,7 @@ void profile_calibrate(struct profile *p, enum phase phase)
         models_destroy(p, model);
     }
     if (!h.peak)
-        return; /* the limits stay as they were */
+        return -ENOMEM;
     struct limits *l = &p->limits[phase];
     set_bases(p, phase, &h, l);
     for (int c = 0; c < CHANNELS; c++)
@@ -326,6 +327,5 @@ void profile_calibrate(struct profile *p, enum phase phase)
     set_thresholds(p, phase, l);
     l->clean = clean_kinds(p, phase);
     l->ready = true;
-    p->version++;
-    p->changes++;
+    return 0;
 }

@@ -87,6 +87,8 @@ void profile_free(struct profile *p)
         free(p->bins[phase].items);
     }
     contents_done(&p->contents);
+    if (p->calibration)
+        calibration_free(p->calibration);
     free(p->deltas);
     free(p->workload);
     free(p);
@@ -242,6 +244,12 @@ static void steady_status(const struct profile *p, struct profile_phase_status *
     ret->progress = MIN(p->active_s / MAX(o->ready_active_s, 1), quiet / MAX(o->ready_quiet_s, 1));
     ret->progress = ret->state != PROFILE_LEARNING ? 1 : MIN(MAX(ret->progress, 0), .99);
     ret->eta_s = ret->state != PROFILE_LEARNING ? 0 : p->active_s ? MAX(left, 1) : -1;
+    if (ret->state == PROFILE_LEARNING && calibration_due(p, PHASE_STEADY)) {
+        ret->progress = .99;
+        ret->eta_s = calibration_left_s(p);
+        snprintf(ret->reason, sizeof(ret->reason), "learnt, calibrating");
+        return;
+    }
     double wall = profile_s(p, p->now_ns);
     if (ret->eta_s > 0 && p->active_s > 30)
         ret->eta_s *= MAX(wall / p->active_s, 1); /* idle time does not count */
@@ -269,6 +277,8 @@ static void startup_status(const struct profile *p, struct profile_phase_status 
     ret->eta_s = ret->state == PROFILE_READY ? 0 : -1;
     if (ret->state == PROFILE_READY)
         snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt", p->starts_done);
+    else if (calibration_due(p, PHASE_STARTUP))
+        snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt, calibrating", p->starts_done);
     else
         snprintf(ret->reason, sizeof(ret->reason),
                  "%u of %u starts seen; until then what is strange in a start is held, not sent",

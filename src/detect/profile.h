@@ -1,5 +1,6 @@
 /* The profile of one workload: models, thresholds and state (ALERTS: Ready, Thresholds, Learning
- * goes on). Time is a parameter; no threads; every change comes from a call.
+ * goes on). Time is a parameter; every change comes from a call. Calibration has a thread of its
+ * own, but what comes of it is taken over at a fixed time, by a call (calibration.c).
  *
  * A value of a channel is on the channel's own scale: 1 is its threshold. */
 #pragma once
@@ -77,13 +78,17 @@ void profile_hold(struct profile *p, const struct profile_place *at, const struc
  * frequency detectors go to ret [PROFILE_DETECTORS_MAX]. */
 void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
                     uint32_t active_calls, struct score *ret);
-/* Time goes on: merges what has waited long enough. */
+/* Time goes on: merges what has waited long enough, takes over what was calibrated. */
 void profile_tick(struct profile *p, uint64_t now_ns);
+/* Begins the calibration that is due, if one is: at the end of a block, so that it is the same
+ * whenever the profile is saved. True if one runs now. */
+bool profile_calibrate_next(struct profile *p, uint64_t now_ns);
+bool profile_calibrating(const struct profile *p); /* one runs */
 /* An alert of this container; raised: it is a new group and counts against what was asked. */
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
                      bool raised);
-/* Benign: what the alert held enters the model, calibrated anew; else it is dropped. Returns the
- * number of contents. */
+/* Benign: what the alert held enters the model, to be calibrated anew; else it is dropped. Returns
+ * the number of contents. */
 uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_t now_ns);
 
 uint32_t profile_detectors(const struct profile *p);

@@ -492,6 +492,18 @@ static void take_gone(struct engine *e, struct engine_container *c, uint64_t now
     c->gone_ns = now_ns;
 }
 
+/* One profile at a time is calibrated: the others wait for their turn. */
+static void tick_profiles(struct engine *e)
+{
+    bool busy = false;
+    for (uint32_t i = 0; i < e->n_profiles; i++) {
+        profile_tick(e->profiles[i], e->now_ns);
+        busy |= profile_calibrating(e->profiles[i]);
+    }
+    for (uint32_t i = 0; i < e->n_profiles && !busy; i++)
+        busy = profile_calibrate_next(e->profiles[i], e->now_ns);
+}
+
 static void pass_time(struct engine *e, const struct block *b)
 {
     for (uint32_t i = 0; i < e->n_containers; i++) {
@@ -519,8 +531,7 @@ static void pass_time(struct engine *e, const struct block *b)
         profiles_forget(e);
         containers_retry(e);
     }
-    for (uint32_t i = 0; i < e->n_profiles; i++)
-        profile_tick(e->profiles[i], e->now_ns);
+    tick_profiles(e);
 }
 
 int engine_block(struct engine *e, const struct block *b, struct engine_output *ret)

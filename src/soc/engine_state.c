@@ -1,6 +1,7 @@
 /* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has
  * those that were near an anomaly), and what a container did in the moment before its workload was
  * known. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include "soc/engine_internal.h"
 
 #define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
-#define PROFILE_MAX (UINT64_C(4) << 30)
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -300,20 +300,24 @@ static void alert_state_state(struct engine *e, struct alert_state *a, struct st
     state_u8(s, &a->verdict);
 }
 
+/* Its size, which is known afterwards, and its bytes. */
+static void save_profile(const struct profile *p, struct buf *ret)
+{
+    size_t at = ret->size;
+    buf_u64(ret, 0);
+    profile_save(p, ret);
+    uint64_t size = htole64(ret->size - at - sizeof(size));
+    if (!ret->error)
+        memcpy(ret->data + at, &size, sizeof(size));
+}
+
 static void profiles_state(struct engine *e, struct state *s)
 {
     uint32_t n = e->n_profiles;
     state_count(s, &n, 8, e->options.profiles_max);
-    struct buf bytes;
-    buf_init(&bytes, PROFILE_MAX);
     for (uint32_t i = 0; i < n && state_error(s) == 0; i++) {
         if (state_saving(s)) {
-            buf_clear(&bytes);
-            profile_save(e->profiles[i], &bytes);
-            buf_u64(s->out, bytes.size);
-            buf_append(s->out, bytes.data, bytes.size);
-            if (bytes.error && !s->out->error)
-                s->out->error = bytes.error;
+            save_profile(e->profiles[i], s->out);
         } else {
             uint64_t size = reader_u64(s->in);
             const uint8_t *data = reader_bytes(s->in, size);
@@ -326,7 +330,6 @@ static void profiles_state(struct engine *e, struct state *s)
         }
         state_u64(s, &e->profile_told[i]);
     }
-    buf_done(&bytes);
 }
 
 static void containers_state(struct engine *e, struct state *s)
