@@ -182,6 +182,9 @@ enum argument_form { /* where a call has the argument that is worth hashing */
                      ARGUMENT_PTRACE,
                      ARGUMENT_MOUNT,
                      ARGUMENT_SOCKET,
+                     ARGUMENT_SOCKETCALL, /* 32-bit calls alone: arguments in memory */
+                     ARGUMENT_MMAP_OLD,
+                     ARGUMENT_COMPAT = 0x80, /* and one of the above */
 };
 
 enum text_form {              /* how the bytes of a text record are to be read */

@@ -7,6 +7,7 @@
 
 struct pt_regs {
     unsigned long di, si, dx, r10, r8, r9, orig_ax;
+    unsigned long bx, cx, bp; /* with the others: arguments of 32-bit calls */
 };
 
 struct thread_info {

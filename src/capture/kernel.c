@@ -149,7 +149,8 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
     bpf_map__set_inner_map_fd(k->skeleton->maps.rings, model);
     bpf_map__set_max_entries(k->skeleton->maps.rings, k->cpus);
     *(uint64_t *)&k->skeleton->rodata->ring_words = k->ring_words;
-    arguments_fill((uint16_t *)k->skeleton->rodata->argument_of);
+    arguments_fill((uint16_t *)k->skeleton->rodata->argument_of,
+                   (uint32_t *)k->skeleton->rodata->argument_of_compat);
     control_init(&k->skeleton->bss->control, o);
     if (getrandom(k->skeleton->bss->control.seed, sizeof(k->skeleton->bss->control.seed), 0) < 0)
         return -errno;
