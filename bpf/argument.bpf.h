@@ -26,25 +26,30 @@ const volatile u16 argument_of[ARGUMENT_CALLS];
 /* The same for 32-bit calls, with the native call's number << 16. */
 const volatile u32 argument_of_compat[ARGUMENT_CALLS];
 
-/* The i-th argument. compat is a constant: native calls pay nothing for it. */
-static __always_inline u64 argument_at(const struct pt_regs *regs, u32 i, const bool compat)
+/* The i-th argument: of a native call from its registers, of a 32-bit one from struct scratch.
+ * compat is a constant: native calls pay nothing for it. */
+static __always_inline u64 argument_at(const void *from, u32 i, const bool compat)
 {
+    const struct pt_regs *regs = from;
+    const u32 *a = from;
+    if (compat)
+        return a[i];
     switch (i) {
     case 0:
-        return compat ? (u32)regs->bx : regs->di;
+        return regs->di;
     case 1:
-        return compat ? (u32)regs->cx : regs->si;
+        return regs->si;
     case 2:
-        return compat ? (u32)regs->dx : regs->dx;
+        return regs->dx;
     case 3:
-        return compat ? (u32)regs->si : regs->r10;
+        return regs->r10;
     case 4:
-        return compat ? (u32)regs->di : regs->r8;
+        return regs->r8;
     default:
-        return compat ? (u32)regs->bp : regs->r9;
+        return regs->r9;
     }
 }
-#define A(i) argument_at(regs, (i), compat)
+#define A(i) argument_at(from, (i), compat)
 
 static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n)
 {
@@ -219,8 +224,8 @@ static __always_inline u32 socket_flag(u64 family, u64 type, u64 protocol)
     return (family & 0xff) << 16 | (type & 0xf) << 8 | (protocol & 0xff);
 }
 
-static __always_inline bool flag_read_of(struct record_text *r, const struct pt_regs *regs,
-                                         u32 form, const bool compat)
+static __always_inline bool flag_read_of(struct record_text *r, const void *from, u32 form,
+                                         const bool compat)
 {
     switch (form) {
     case ARGUMENT_PROT:
@@ -248,10 +253,8 @@ static __noinline bool flag_read(struct record_text *r, const struct pt_regs *re
     return flag_read_of(r, regs, form, false);
 }
 
-static bool argument_read_compat(struct record_text *r, const struct pt_regs *regs, u32 form);
-
-static __always_inline bool argument_read_of(struct record_text *r, const struct pt_regs *regs,
-                                             u32 form, const bool compat)
+static __always_inline bool argument_read_of(struct record_text *r, const void *from, u32 form,
+                                             const bool compat)
 {
     switch (form) {
     case ARGUMENT_OPEN:
@@ -284,9 +287,7 @@ static __always_inline bool argument_read_of(struct record_text *r, const struct
     case ARGUMENT_SENDMSG:
         return address_of_message(r, (void *)A(1), compat);
     default:
-        return compat                   ? flag_read_of(r, regs, form, true)
-               : form & ARGUMENT_COMPAT ? argument_read_compat(r, regs, form & ~ARGUMENT_COMPAT)
-                                        : flag_read(r, regs, form);
+        return compat ? flag_read_of(r, from, form, true) : flag_read(r, from, form);
     }
 }
 
@@ -313,18 +314,6 @@ static __noinline bool socketcall_read(struct record_text *r, u32 call, const vo
         return address_of_message(r, (void *)(u64)a[1], true);
     }
     return false;
-}
-
-static __noinline bool argument_read_compat(struct record_text *r, const struct pt_regs *regs,
-                                            u32 form)
-{
-    if (form == ARGUMENT_SOCKETCALL)
-        return socketcall_read(r, argument_at(regs, 0, true), (void *)argument_at(regs, 1, true));
-    if (form == ARGUMENT_MMAP_OLD) { /* all six arguments in memory */
-        u64 prot = user_u64((void *)(argument_at(regs, 0, true) + 8));
-        return prot & PROT_EXEC && flag_set(r, prot & PROT_WRITE_EXEC);
-    }
-    return argument_read_of(r, regs, form, true);
 }
 
 /* Reads the argument of a call into r; false: it has none. */
@@ -388,11 +377,52 @@ static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind
     r->value = r->truncated = r->pad = 0;
     r->number = 0;
     r->access = kind;
-    if (!argument_read(r, regs, kind >> 8 & 0xff))
+    if (!argument_read(r, regs, kind >> 8))
         return 0;
     if (r->form == FORM_FLAG)
-        r->number = kind >> 16 ? kind >> 16 : nr;
+        r->number = nr;
     return text_deliver(r, container);
+}
+
+static __always_inline bool argument_read_compat(struct record_text *r, const u32 *a, u32 form)
+{
+    if (form == ARGUMENT_SOCKETCALL)
+        return socketcall_read(r, a[0], (void *)(u64)a[1]);
+    if (form == ARGUMENT_MMAP_OLD) { /* all six arguments in memory */
+        u64 prot = user_u64((void *)((u64)a[0] + 8));
+        return prot & PROT_EXEC && flag_set(r, prot & PROT_WRITE_EXEC);
+    }
+    return argument_read_of(r, a, form, true);
+}
+
+/* The same as argument_word() for a 32-bit call, whose arguments are in struct scratch. A global
+ * function, which the verifier goes through once and by itself: as a part of vigia_exit it is too
+ * much for that of Linux 6.1. */
+__noinline u64 argument_word_compat(u32 kind, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return 0;
+    struct record_text *r = &buffer->text;
+    r->value = r->truncated = r->pad = 0;
+    r->number = 0;
+    r->access = kind;
+    if (!argument_read_compat(r, buffer->registers, kind >> 8 & 0x7f))
+        return 0;
+    if (r->form == FORM_FLAG)
+        r->number = kind >> 16;
+    return text_deliver(r, container);
+}
+
+static __noinline u64 argument_of_compat_call(const struct pt_regs *regs, u32 kind, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return 0;
+    u32 *a = buffer->registers;
+    a[0] = regs->bx, a[1] = regs->cx, a[2] = regs->dx;
+    a[3] = regs->si, a[4] = regs->di, a[5] = regs->bp;
+    return argument_word_compat(kind, container);
 }
 
 /* The path of an exec that has just succeeded: its registers are gone. */

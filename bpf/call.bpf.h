@@ -146,6 +146,8 @@ static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t,
     }
     if ((form == ARGUMENT_CLONE3 || form == ARGUMENT_CLONE) && ret == 0)
         return 0; /* the child comes out of its parent's call: its arguments may be gone by then */
+    if (kind >> 8 & ARGUMENT_COMPAT)
+        return argument_of_compat_call(regs, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
     return argument_word(regs, sysno, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
 }
 

@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 1 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 2 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -217,7 +217,7 @@ struct record_process { /* program (with path and argv), fork, exit */
     u64 time, start, parent_start;
     u32 tgid, tid, parent_tgid, program, parent_program;
     int exit_code;
-    u8 event, deleted, memfd, joined;  /* joined: enum join */
+    u8 event, deleted, upper, joined;  /* upper: of an overlay; joined: enum join */
     u16 path_length, arguments_length; /* in data, one after the other */
 };
 struct record_program {

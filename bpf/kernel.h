@@ -43,8 +43,14 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
+struct super_block {
+    u32 s_dev;
+    unsigned long s_magic;
+};
+
 struct inode {
     unsigned int i_nlink;
+    struct super_block *i_sb;
     unsigned long i_ino;
 };
 

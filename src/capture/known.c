@@ -225,6 +225,7 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     p.flags =
         (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
                   (r->process.deleted ? PROGRAM_DELETED : 0) |
+                  (r->process.upper ? PROGRAM_NOT_FROM_IMAGE : 0) |
                   (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
                   (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
                                                                                 : 0));
