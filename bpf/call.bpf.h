@@ -5,6 +5,7 @@
 #define RET_ASYNC 255
 #define RET_ERROR 256
 #define SYSNO_X32 0x40000000
+#define SYSNO_COMPAT 1024
 #define SYSNO_MAX 1023
 #define NR_SIGRETURN 15
 
@@ -129,20 +130,24 @@ static __always_inline u32 argument_kind(u32 sysno)
     barrier_value(
         i); /* 6.1 does not see that the upper half of a register is zero: so it is masked */
     i &= 0xfff;
-    return i < ARGUMENT_CALLS ? argument_of[i & (ARGUMENT_CALLS - 1)] : 0;
+    if (i < ARGUMENT_CALLS)
+        return argument_of[i & (ARGUMENT_CALLS - 1)];
+    return i >> 9 == SYSNO_COMPAT >> 9 ? argument_of_compat[i & (ARGUMENT_CALLS - 1)] : 0;
 }
 
 /* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
 static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t,
                                        const struct pt_regs *regs, u32 sysno, u64 ret)
 {
-    u32 kind = argument_kind(sysno), form = kind >> 8;
+    u32 kind = argument_kind(sysno), form = kind >> 8 & 0x7f; /* of either ABI */
     if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
         struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
         return s ? s->exec : 0;
     }
     if ((form == ARGUMENT_CLONE3 || form == ARGUMENT_CLONE) && ret == 0)
         return 0; /* the child comes out of its parent's call: its arguments may be gone by then */
+    if (kind >> 8 & ARGUMENT_COMPAT)
+        return argument_of_compat_call(regs, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
     return argument_word(regs, sysno, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
 }
 

@@ -183,6 +183,9 @@ enum argument_form { /* where a call has the argument that is worth hashing */
                      ARGUMENT_PTRACE,
                      ARGUMENT_MOUNT,
                      ARGUMENT_SOCKET,
+                     ARGUMENT_SOCKETCALL, /* 32-bit calls alone: arguments in memory */
+                     ARGUMENT_MMAP_OLD,
+                     ARGUMENT_COMPAT = 0x80, /* and one of the above */
 };
 
 enum text_form {              /* how the bytes of a text record are to be read */
@@ -215,7 +218,7 @@ struct record_process { /* program (with path and argv), fork, exit */
     u64 time, start, parent_start;
     u32 tgid, tid, parent_tgid, program, parent_program;
     int exit_code;
-    u8 event, deleted, memfd, joined;  /* joined: enum join */
+    u8 event, deleted, upper, joined;  /* upper: of an overlay; joined: enum join */
     u16 path_length, arguments_length; /* in data, one after the other */
 };
 struct record_program {

@@ -241,7 +241,8 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
     p.flags =
         (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
-                  (r->process.deleted ? PROGRAM_DELETED : 0) | (entered ? PROGRAM_JOINED : 0) |
+                  (r->process.deleted ? PROGRAM_DELETED : 0) |
+                  (r->process.upper ? PROGRAM_NOT_FROM_IMAGE : 0) | (entered ? PROGRAM_JOINED : 0) |
                   (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
                                                                                 : 0));
     struct known_process *known = process_get(k, &r->process, container);
