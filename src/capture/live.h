@@ -28,6 +28,7 @@ struct capture {
     uint32_t n_rings;
     uint64_t records, records_committed;
     uint64_t misses, misses_committed;
+    uint64_t no_ring; /* of control's count: told in the last block */
     bool uncommitted, draining;
     /* Told in no committed block yet. */
     struct container *changed;
