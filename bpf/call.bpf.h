@@ -156,10 +156,8 @@ int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     struct ring_map *m = ring_get();
-    if (!m) {
-        __sync_fetch_and_add(&control.no_ring, 1);
-        return 0;
-    }
+    if (!m)
+        return call_without_ring(t);
     struct ring *r = &m->header;
     bool fresh;
     if (!call_begin(r, t, &fresh)) {
@@ -207,7 +205,9 @@ static __always_inline int call_without_exit(struct task_struct *t, u32 sysno, u
 {
     struct ring_map *m = ring_get();
     bool fresh;
-    if (!m || !call_begin(&m->header, t, &fresh))
+    if (!m)
+        return call_without_ring(t);
+    if (!call_begin(&m->header, t, &fresh))
         return 0;
     if (m->header.wanted & MODE_BINS) /* no context was written for this run */
         return call_bin(&m->header, sysno, ret);

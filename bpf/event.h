@@ -261,7 +261,7 @@ struct control {
     u32 memory_v1;      /* that is memory's, not pids' */
     u64 next_container; /* counters of the kernel side */
     u64 next_program;
-    u64 no_ring;      /* calls on a CPU without ring */
+    u64 no_ring;      /* calls on a CPU without ring, less those that user space has told */
     u64 lost_records; /* records that did not fit into the text ring */
     u64 lost_seen;    /* seen counts that found no room */
     u64 refused_texts;

@@ -223,3 +223,11 @@ static __always_inline bool task_is_agent(struct task_struct *t)
     return (u32)t->tgid == control.self_tgid &&
            BPF_CORE_READ(t, group_leader, start_time) == control.self_start;
 }
+
+/* A call on a CPU that is so new that it has no ring yet. */
+static __noinline int call_without_ring(struct task_struct *t)
+{
+    if (!task_is_agent(t) && decision_wanted(decision_of(container_of_task(t))))
+        __sync_fetch_and_add(&control.no_ring, 1);
+    return 0;
+}

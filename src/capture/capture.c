@@ -297,6 +297,19 @@ static int misses_tell(struct capture *c, struct block *b)
     return 0;
 }
 
+/* Calls on CPUs that were added to the machine since the last cut. */
+static int no_ring_tell(struct capture *c, uint64_t t0, struct block *b)
+{
+    c->no_ring = __atomic_load_n(&c->kernel->control->no_ring, __ATOMIC_RELAXED);
+    const struct gap gap = {.first_ns = c->cut_ns,
+                            .last_ns = t0,
+                            .calls = c->no_ring,
+                            .container = CONTAINER_UNKNOWN,
+                            .cpu = UINT16_MAX,
+                            .reason = DROP_RING_FULL};
+    return c->no_ring ? assembler_lost(c->assembler, &gap, b) : 0;
+}
+
 static void block_head(struct capture *c, uint64_t t0, struct block *b)
 {
     b->capture = c->kernel->capture_id;
@@ -320,6 +333,8 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
     c->known.tick++;
     heads_read(c);
     int error = records_read(c->kernel, &c->known, &c->decide, &c->records);
+    if (!error)
+        error = no_ring_tell(c, t0, b);
     if (!error)
         error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
     if (!error)
@@ -385,6 +400,7 @@ void capture_commit(struct capture *c, const struct block *b)
     degraded_clear(c);
     c->records_committed = c->records;
     c->misses_committed = c->misses;
+    __atomic_sub_fetch(&c->kernel->control->no_ring, c->no_ring, __ATOMIC_RELAXED);
     c->uncommitted = false;
     for (uint32_t i = 0; i < c->n_changed; i++)
         container_done(&c->changed[i]);

@@ -359,7 +359,7 @@ int kernel_attach_calls(struct kernel *k)
 int kernel_add_cpus(struct kernel *k)
 {
     int added = 0;
-    CLEANUP(fclosep) FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+    CLEANUP(fclosep) FILE *f = fopen("/sys/devices/system/cpu/present", "re");
     unsigned first, last;
     int c = ',';
     while (f && c == ',' && fscanf(f, "%u", &first) == 1) {
