@@ -232,7 +232,7 @@ static int list_alerts(struct look *l, const struct options *o)
     size_t i;
     uint64_t total = 0;
     size_t limit = o->limit ? o->limit : o->common.json ? 0 : TABLE_ROWS;
-    if (look_find(l, query_of(o), limit, &list, &total) < 0)
+    if (store_find_all(l->store, query_of(o), limit, &list, &total) < 0)
         return EXIT_FAILED;
     if (!o->common.json)
         return print_table(o, list, total);
@@ -268,7 +268,7 @@ static int watch(struct look *l, const struct options *o)
         fprintf(stderr, "Waiting for new alerts; Ctrl-C ends.\n");
     for (;; first = false, sleep(1)) {
         json_auto_t *list = NULL;
-        if (look_find(l, query_of(o), 1000, &list, NULL) < 0)
+        if (store_find_all(l->store, query_of(o), 1000, &list, NULL) < 0)
             return EXIT_FAILED;
         for (size_t i = json_array_size(list); i-- > 0;) {
             json_t *a = json_array_get(list, i);

@@ -26,7 +26,6 @@ struct live {
     uint32_t n_alert_delays;
     double cpu_s, cpu_at; /* of this process at the last document */
     double lag_s;
-    uint64_t waiting, seen; /* at the start: live_set_start() */
 };
 
 int live_new(struct agent *agent, struct live **ret)
@@ -48,12 +47,6 @@ void live_free(struct live *l)
 void live_set_agent(struct live *l, struct agent *agent)
 {
     atomic_store(&l->agent, agent);
-}
-
-void live_set_start(struct live *l, uint64_t waiting, uint64_t seen)
-{
-    l->waiting = waiting;
-    l->seen = seen;
 }
 
 static void rate_add(struct live *l, int64_t second, uint64_t calls, uint64_t windows)
@@ -157,19 +150,17 @@ static json_t *agent_json(struct live *l, const struct documents_totals *totals,
         "error", s.error);
 }
 
-static json_t *spool_json(const struct live *l, struct spool *spool,
-                          const struct agent_stats *agent, const struct documents_totals *totals)
+static json_t *spool_json(struct spool *spool)
 {
     struct spool_stats s;
     spool_get_stats(spool, &s);
-    int64_t in_flight = (int64_t)(l->waiting + agent->calls - (totals->seen - l->seen));
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "in_flight",
-                     (json_int_t)MAX(in_flight, 0), "first", (json_int_t)s.first_sequence, "last",
-                     (json_int_t)s.last_sequence, "acknowledged", (json_int_t)s.acknowledged,
-                     "size_bytes", (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments,
-                     "written_bytes", (json_int_t)s.bytes_written, "blocks_lost",
-                     (json_int_t)s.blocks_lost, "blocks_corrupt", (json_int_t)s.blocks_corrupt,
-                     "write_errors", (json_int_t)s.write_errors, "degraded", s.degraded);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "first",
+                     (json_int_t)s.first_sequence, "last", (json_int_t)s.last_sequence,
+                     "acknowledged", (json_int_t)s.acknowledged, "size_bytes",
+                     (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments, "written_bytes",
+                     (json_int_t)s.bytes_written, "blocks_lost", (json_int_t)s.blocks_lost,
+                     "blocks_corrupt", (json_int_t)s.blocks_corrupt, "write_errors",
+                     (json_int_t)s.write_errors, "degraded", s.degraded);
 }
 
 static json_t *engine_json(const struct live *l, const struct engine *engine)
@@ -207,7 +198,7 @@ void live_document(struct live *l, const struct engine *engine, const struct doc
         l->started, "calls_per_s", (json_int_t)calls, "windows_per_s", (json_int_t)windows,
         "containers", (json_int_t)totals.containers, "latency", quantiles(l->delays, l->n_delays),
         "alert_latency", quantiles(l->alert_delays, l->n_alert_delays), "level", levels[s.level],
-        "agent", agent_json(l, &totals, now), "spool", spool_json(l, spool, &s, &totals), "engine",
+        "agent", agent_json(l, &totals, now), "spool", spool_json(spool), "engine",
         engine_json(l, engine), "rates", rates(l, now));
     batch_document(ret, STORE_STATE, "live", now, body, false);
 }

@@ -24,10 +24,6 @@ const char *look_text(const json_t *object, const char *name);
 double look_number(const json_t *object, const char *name);
 bool look_true(const json_t *object, const char *name);
 
-/* All documents of the query, beyond the limit of one reading; at most max (0: all). */
-int look_find(struct look *l, struct store_query query, size_t max, json_t **ret,
-              uint64_t *ret_total);
-
 /* One line of JSON, flushed: a script may be waiting for it. */
 void look_print(const json_t *object);
 

@@ -164,7 +164,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     if (o.retire)
         return retire(&l, &o);
-    if (look_find(&l, query, 0, &list, NULL) < 0)
+    if (store_find_all(l.store, query, 0, &list, NULL) < 0)
         return EXIT_FAILED;
     if (!o.common.json) {
         look_warn_stale(&l);

@@ -106,21 +106,19 @@ int api_container(struct request *q)
         r = series(q, key, &points);
     if (r == 0)
         r = find_alerts(q, &raised, &alerts, NULL);
-    if (r == 0)
-        r = get_document(q, STORE_LEDGER, key, &ledger);
+    if (r == 0) {
+        r = ledger_container(q->store, q->http->flight, key, &ledger);
+        r = r == -ENOENT ? 0 : r;
+    }
     if (r < 0)
         return r;
     json_array_foreach (processes, i, process)
         process_words(process);
     json_object_del(container, "time");
-    if (ledger) {
-        json_object_del(ledger, "key");
-        json_object_del(ledger, "time");
-    }
     json_object_set(container, "processes", processes);
     json_object_set(container, "series", points);
     json_object_set(container, "alerts", alerts);
-    json_object_set_new(container, "ledger", ledger ? json_incref(ledger) : json_object());
+    json_object_set_new(container, "ledger", ledger ? json_incref(ledger) : json_null());
     return reply_json(q, 200, TAKE(container));
 }
 

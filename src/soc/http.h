@@ -23,6 +23,7 @@ struct http_options {
     const char *metrics_token;             /* bearer token of /metrics; required off loopback */
     const char *store;                     /* name of the store's kind; NULL: sqlite */
     const char *store_path;
+    const char *spool;                /* directory, for the calls in flight; NULL: none */
     const struct sink_options *sinks; /* [n_sinks] for POST /sinks/test; borrowed */
     uint32_t n_sinks;
     struct sink_runner *runner; /* for its counters; NULL: none runs here */

@@ -58,7 +58,7 @@ static int by_state(struct request *q, struct buf *b, enum store_kind kind, cons
 static int ledger(struct request *q, struct buf *b)
 {
     CLEANUP(json_decrefp) json_t *view = NULL;
-    int r = ledger_sums(q->store, &view);
+    int r = ledger_sums(q->store, q->http->flight, &view);
     if (r < 0)
         return r;
     one(b, "vigia_calls_total", "counter", "System calls seen.", json_get_number(view, "seen", 0));

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import samples
 from api import Client, Server, start
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
+GOLDEN = os.path.join(SOURCE, "tests/golden/golden.vgr")
 GETS = ["/session", "/overview", "/alerts", "/alerts/a1", "/suppressions", "/workloads",
         "/workload?key=" + samples.WORKLOAD, "/workload/series?key=" + samples.WORKLOAD,
         "/containers", "/container?key=" + samples.KEY, "/coverage", "/ledger", "/audit"]
@@ -80,6 +82,43 @@ def test_every_get():
         for path in ["/nothing", "/alerts/a/b", "/alerts/"]:
             assert c.get(path)[0] == 404, path
         assert c.post("/overview", {})[0] == 405
+
+
+def golden_ledger():
+    """{key of the container: [seen, delivered, dropped...]} of the blocks of golden.vgr."""
+    counts, capture = {}, 0
+    for line in subprocess.run([os.path.join(os.path.dirname(SERVE), "dump_vgr"), GOLDEN], check=True,
+                               capture_output=True, text=True).stdout.splitlines():
+        record = json.loads(line)
+        capture = record.get("block", {}).get("capture", capture)
+        if "ledger" in record:
+            container, *row = record["ledger"]
+            counts[f"{capture:016x}-{container:x}"] = row
+    return counts
+
+
+def test_ledger_in_flight():
+    """Blocks that wait in the spool: each container's calls are in flight, those of the store are not."""
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(d + "/spool")
+        shutil.copy(GOLDEN, d + "/spool/00000000000000000001.vgr")
+        with open(d + "/spool/uuid", "wb") as f:
+            f.write(os.urandom(16))
+        key, (seen, delivered, *dropped) = next(iter(golden_ledger().items()))
+        stored = {"kind": "ledger", "key": key, "time": samples.NOW,
+                  "body": {"seen": 7, "stored": 5, "dropped": {"ring full": 2}}}
+        watched = samples.container(key)
+        server, c = start(SERVE, [samples.LEDGER, stored, watched], ["spool=" + d + "/spool"])
+        with server:
+            entries = {e["key"]: e for e in c.get("/ledger")[1]["containers"]}
+            assert entries.keys() == golden_ledger().keys() | {samples.KEY}, entries.keys()
+            for k, row in golden_ledger().items():
+                assert entries[k]["in_flight"] == row[1], (k, entries[k])
+            assert entries[samples.KEY]["in_flight"] == 0 and entries[samples.KEY]["balanced"]
+            one = c.get("/container?key=" + key)[1]["ledger"]
+            assert (one["seen"], one["stored"], one["in_flight"]) == (7 + seen, 5, delivered), one
+            assert one["dropped"]["ring full"] == 2 + dropped[0], one
+            assert one["balanced"] == (seen == delivered + sum(dropped) - dropped[2]), one
 
 
 def test_openapi():
@@ -175,10 +214,14 @@ def test_csrf_and_roles():
 USER_PASSWORD = "an honest password"
 
 
+def vigia(server, *arguments, **how):
+    return subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), *arguments, "-d",
+                           server.directory, "-c", "/dev/null"], stdout=subprocess.PIPE, check=True,
+                          **how)
+
+
 def vigia_user(server, *arguments, password=USER_PASSWORD):
-    subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "user", *arguments,
-                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
-                   stdout=subprocess.DEVNULL)
+    vigia(server, "user", *arguments, input=(password or "").encode() + b"\n")
 
 
 def test_verdicts():

@@ -113,7 +113,7 @@ def live(now):
 
 def ledger(now, number, seen):
     return document("ledger", container_key(number), now,
-                    {"seen": seen, "stored": seen - 12, "in_flight": 12, "dropped": {}})
+                    {"seen": seen, "stored": seen, "dropped": {}})
 
 
 def bins(now, seconds=120):
