@@ -15,18 +15,16 @@
 #include "capture/text.h"
 #include "event/program.h"
 
-#define DICTIONARY_MAX (1u << 18)
 #define PROGRAMS_MAX (1u << 17)
 #define SENT_MAX (1u << 18)
-#define PROCESSES_MAX (1u << 16)
 
 void known_init(struct known *k)
 {
     *k = (struct known){.dictionary_map = -1, .programs_map = -1};
-    table_init(&k->dictionary, DICTIONARY_MAX);
+    table_init(&k->dictionary, KNOWN_TEXTS_MAX);
     table_init(&k->programs, PROGRAMS_MAX);
     table_init(&k->sent, SENT_MAX);
-    table_init(&k->tgids, PROCESSES_MAX);
+    table_init(&k->tgids, KNOWN_PROCESSES_MAX);
 }
 
 void known_done(struct known *k)
@@ -109,7 +107,7 @@ static struct known_process *process_new(struct known *k, uint32_t tgid, uint64_
     struct known_process *p = NULL;
     if (index)
         p = &k->processes[index - 1];
-    else if (k->n_processes < PROCESSES_MAX)
+    else if (k->n_processes < KNOWN_PROCESSES_MAX)
         p = APPEND(k->processes, k->n_processes);
     if (!p) {
         k->refused_processes++;

@@ -14,6 +14,9 @@ struct known_process {
     char *path, *arguments;
 };
 
+#define KNOWN_TEXTS_MAX (1u << 18)
+#define KNOWN_PROCESSES_MAX (1u << 16)
+
 struct known {
     struct table dictionary; /* the kernel's container << 32 | hash -> text id */
     struct table programs;   /* exec number -> text id of the program key */

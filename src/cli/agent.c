@@ -121,8 +121,6 @@ static void tick(struct agent *a)
     update_level(a, now_ns);
     resend_texts(a);
     capture_get_stats(a->capture, &a->stats.capture);
-    a->stats.containers = containers_count(a->containers);
-    a->stats.containers_refused = (uint32_t)containers_refused(a->containers);
     pthread_mutex_unlock(&a->lock);
 }
 

@@ -13,7 +13,6 @@ struct agent;
 
 struct agent_stats {
     struct capture_stats capture;
-    uint32_t containers, containers_refused;
     uint8_t level;    /* enum capture_level */
     uint64_t retries; /* appends that failed and will be made again */
     int error;        /* -errno of the last append, 0 when it worked */

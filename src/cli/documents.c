@@ -322,13 +322,11 @@ void documents_output(struct documents *d, const struct engine_output *o, double
 
 void documents_containers(struct documents *d, double now, struct batch *ret)
 {
-    d->totals.containers = 0;
     for (struct count *c = d->counts; c; c = c->hh.next) {
         uint64_t calls = c->total.seen - c->calls_before;
         double passed = c->time_before > 0 ? now - c->time_before : 1;
         bool active = calls > 0;
         bool report = active || c->active;
-        d->totals.containers += active;
         c->calls_before = c->total.seen;
         c->time_before = now;
         c->active = active;

@@ -23,7 +23,6 @@ void documents_containers(struct documents *d, double now, struct batch *ret);
 
 struct documents_totals {
     uint64_t refused_processes; /* life-cycle records past the cap of a block: not listed */
-    uint32_t containers;        /* with calls in the last second of documents_containers() */
 };
 void documents_get_totals(const struct documents *d, struct documents_totals *ret);
 

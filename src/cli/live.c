@@ -138,16 +138,22 @@ static json_t *agent_json(struct live *l, const struct documents_totals *totals,
     l->cpu_at = now;
     char capture[20];
     snprintf(capture, sizeof(capture), "%016llx", (unsigned long long)s.capture.capture_id);
-    return json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:f, s:i}",
-        "capture", capture, "cpus", (json_int_t)s.capture.cpus, "ring_bytes",
-        (json_int_t)s.capture.ring_bytes, "ring_fill", s.capture.ring_fill_max, "threads",
-        (json_int_t)s.capture.threads, "processes", (json_int_t)s.capture.processes, "texts",
-        (json_int_t)s.capture.texts, "refused", "threads", (json_int_t)s.capture.refused_threads,
-        "processes", (json_int_t)(s.capture.refused_processes + totals->refused_processes), "texts",
-        (json_int_t)s.capture.refused_texts, "containers", (json_int_t)s.containers_refused,
-        "retries", (json_int_t)s.retries, "cpu_share", share, "rss_bytes", resident_bytes(),
-        "error", s.error);
+    const struct capture_stats *t = &s.capture;
+    json_t *refused =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "containers", (json_int_t)t->refused_containers,
+                  "threads", (json_int_t)t->refused_threads, "processes",
+                  (json_int_t)(t->refused_processes + totals->refused_processes), "texts",
+                  (json_int_t)t->refused_texts, "bins", (json_int_t)t->refused_bins);
+    json_t *max = json_pack("{s:I, s:I, s:I, s:I}", "containers", (json_int_t)t->containers_max,
+                            "threads", (json_int_t)t->threads_max, "processes",
+                            (json_int_t)t->processes_max, "texts", (json_int_t)t->texts_max);
+    return json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:i}",
+                     "capture", capture, "cpus", (json_int_t)t->cpus, "ring_bytes",
+                     (json_int_t)t->ring_bytes, "ring_fill", t->ring_fill_max, "containers",
+                     (json_int_t)t->containers, "threads", (json_int_t)t->threads, "processes",
+                     (json_int_t)t->processes, "texts", (json_int_t)t->texts, "max", max, "refused",
+                     refused, "retries", (json_int_t)s.retries, "cpu_share", share, "rss_bytes",
+                     resident_bytes(), "error", s.error);
 }
 
 static json_t *spool_json(struct spool *spool)
@@ -167,14 +173,14 @@ static json_t *engine_json(const struct live *l, const struct engine *engine)
 {
     struct engine_counters c;
     engine_counters(engine, &c);
-    return json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "windows",
-                     (json_int_t)c.windows, "calls", (json_int_t)c.calls, "anomalies",
-                     (json_int_t)c.anomalies, "lag_s", l->lag_s, "profiles", (json_int_t)c.profiles,
-                     "alerts_open", (json_int_t)c.alerts_open, "suppressed",
-                     (json_int_t)c.suppressed, "refused", "containers",
-                     (json_int_t)c.refused_containers, "processes", (json_int_t)c.refused_processes,
-                     "texts", (json_int_t)c.refused_texts, "profiles",
-                     (json_int_t)c.refused_profiles, "learning", (json_int_t)c.refused_learning);
+    return json_pack(
+        "{s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "windows",
+        (json_int_t)c.windows, "calls", (json_int_t)c.calls, "anomalies", (json_int_t)c.anomalies,
+        "lag_s", l->lag_s, "profiles", (json_int_t)c.profiles, "alerts_open",
+        (json_int_t)c.alerts_open, "suppressed", (json_int_t)c.suppressed, "refused", "containers",
+        (json_int_t)c.refused_containers, "processes", (json_int_t)c.refused_processes, "texts",
+        (json_int_t)c.refused_texts, "profiles", (json_int_t)c.refused_profiles, "alerts",
+        (json_int_t)c.refused_alerts, "learning", (json_int_t)c.refused_learning);
 }
 
 void live_document(struct live *l, const struct engine *engine, const struct documents *documents,
@@ -192,13 +198,13 @@ void live_document(struct live *l, const struct engine *engine, const struct doc
     typeof(&l->rates[0]) last = &l->rates[(uint64_t)second % RATES_MAX];
     if (last->second == second)
         calls = last->calls, windows = last->windows;
-    json_t *body = json_pack(
-        "{s:i, s:s, s:s, s:f, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "pid",
-        (int)getpid(), "version", VIGIA_VERSION, "mode", agent ? "live" : "replay", "started",
-        l->started, "calls_per_s", (json_int_t)calls, "windows_per_s", (json_int_t)windows,
-        "containers", (json_int_t)totals.containers, "latency", quantiles(l->delays, l->n_delays),
-        "alert_latency", quantiles(l->alert_delays, l->n_alert_delays), "level", levels[s.level],
-        "agent", agent_json(l, &totals, now), "spool", spool_json(spool), "engine",
-        engine_json(l, engine), "rates", rates(l, now));
+    json_t *body =
+        json_pack("{s:i, s:s, s:s, s:f, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "pid",
+                  (int)getpid(), "version", VIGIA_VERSION, "mode", agent ? "live" : "replay",
+                  "started", l->started, "calls_per_s", (json_int_t)calls, "windows_per_s",
+                  (json_int_t)windows, "latency", quantiles(l->delays, l->n_delays),
+                  "alert_latency", quantiles(l->alert_delays, l->n_alert_delays), "level",
+                  levels[s.level], "agent", agent_json(l, &totals, now), "spool", spool_json(spool),
+                  "engine", engine_json(l, engine), "rates", rates(l, now));
     batch_document(ret, STORE_STATE, "live", now, body, false);
 }

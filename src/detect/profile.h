@@ -114,6 +114,8 @@ uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max
 /* Seconds since its last window or second with calls; negative: there was none yet. */
 double profile_idle_s(const struct profile *p, uint64_t now_ns);
 uint32_t profile_version(const struct profile *p);
+/* Samples that a cap kept from being learnt. */
+uint64_t profile_refused(const struct profile *p);
 /* Raised by every change of state, reason (by minute) or version. */
 uint64_t profile_changes(const struct profile *p);
 

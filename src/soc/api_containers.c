@@ -204,22 +204,27 @@ static json_t *probe(const json_t *live, double now)
     return json_pack("{s:s}", "probe", said);
 }
 
-/* Tables with a cap: how full, and what the cap refused. */
+static void add_limit(json_t *list, const char *what, const json_t *agent, const json_t *refused)
+{
+    json_t *max = json_object_get(json_object_get(agent, "max"), what);
+    json_array_append_new(list,
+                          json_pack("{s:s, s:O?, s:O?, s:I}", "what", what, "used",
+                                    max ? json_object_get(agent, what) : NULL, "max", max,
+                                    "refused", (json_int_t)json_get_number(refused, what, 0)));
+}
+
+/* Tables with a cap: how full those of the capture are, and which others refused something. */
 static json_t *limits(const json_t *live)
 {
-    static const char *const tables[] = {"containers", "threads", "processes", "texts"};
     const json_t *agent = json_object_get(live, "agent");
-    const json_t *refused = json_object_get(agent, "refused");
-    const json_t *max = json_object_get(agent, "max");
-    json_t *list = json_array();
-    for (size_t i = 0; live && i < ARRAY_SIZE(tables); i++) {
-        json_t *used = json_object_get(agent, tables[i]);
-        json_t *cap = json_object_get(max, tables[i]);
-        if (!used)
-            used = json_object_get(live, tables[i]);
-        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?, s:I}", "what", tables[i], "used",
-                                              used, "max", cap, "refused",
-                                              (json_int_t)json_get_number(refused, tables[i], 0)));
+    CLEANUP(json_decrefp) json_t *refused = refused_tables(live);
+    json_t *list = json_array(), *n;
+    const char *what;
+    json_object_foreach (json_object_get(agent, "max"), what, n)
+        add_limit(list, what, agent, refused);
+    json_object_foreach (refused, what, n) {
+        if (!json_object_get(json_object_get(agent, "max"), what) && json_integer_value(n) > 0)
+            add_limit(list, what, agent, refused);
     }
     return list;
 }

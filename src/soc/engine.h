@@ -72,7 +72,7 @@ struct engine_counters {
     uint64_t anomalies;  /* container-seconds with a channel at its threshold */
     uint64_t suppressed; /* evidence left out by suppressions */
     uint64_t refused_containers, refused_processes, refused_texts, refused_profiles, refused_alerts;
-    uint64_t refused_learning;  /* learn() calls that a cap refused */
+    uint64_t refused_learning;  /* samples that a cap kept from being learnt */
     uint64_t unknown_container; /* windows of containers without a record */
     uint32_t containers, processes, texts, profiles, alerts_open;
 };

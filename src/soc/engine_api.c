@@ -15,6 +15,8 @@ void engine_counters(const struct engine *e, struct engine_counters *ret)
     ret->processes = e->n_processes;
     ret->texts = e->n_texts;
     ret->profiles = e->n_profiles;
+    for (uint32_t i = 0; i < e->n_profiles; i++)
+        ret->refused_learning += profile_refused(e->profiles[i]);
 }
 
 uint32_t engine_profiles(const struct engine *e)
@@ -62,7 +64,7 @@ static void replace_profile(struct engine *e, uint32_t at, struct profile *p)
         if (e->alerts[i]->profile == old)
             e->alerts[i]->profile = p;
     }
-    profile_free(old);
+    profile_gone(e, old);
 }
 
 int engine_profile_reset(struct engine *e, const char *workload)

@@ -161,15 +161,27 @@ static int read_blind(struct store *s, const struct ledger *flight, json_t *list
     return r ? -ENOMEM : 0;
 }
 
-/* What caps refused, of STATE "live". */
+json_t *refused_tables(const json_t *live)
+{
+    static const char *const parts[] = {"agent", "engine"};
+    json_t *tables = json_object(), *n;
+    const char *table;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        json_object_foreach (json_object_get(json_object_get(live, parts[i]), "refused"), table, n)
+            json_object_set_new(tables, table,
+                                json_integer(json_integer_value(n) +
+                                             json_integer_value(json_object_get(tables, table))));
+    }
+    return tables;
+}
+
 static int read_refused(struct store *s, json_t **ret)
 {
     CLEANUP(json_decrefp) json_t *live = NULL;
     int r = store_get(s, STORE_STATE, "live", &live, NULL, NULL);
     if (r < 0 && r != -ENOENT)
         return r;
-    json_t *v = json_object_get(json_object_get(live, "agent"), "refused");
-    *ret = v ? json_incref(v) : json_object();
+    *ret = refused_tables(live);
     return 0;
 }
 

@@ -8,6 +8,9 @@
 #include "soc/flight.h"
 #include "store/store.h"
 
+/* {table: n}: what full tables refused, of capture and detection together, as STATE "live" says. */
+json_t *refused_tables(const json_t *live);
+
 /* {"seen", "stored", "in_flight", "dropped": {reason: calls}, "degraded", "balanced"} */
 int ledger_sums(struct store *s, struct flight *f, json_t **ret);
 /* The same of one container; -ENOENT. */

@@ -45,7 +45,6 @@ int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_cou
     }
     uint32_t container = count->container;
     if (l->n_rows >= LEDGER_ROWS_MAX && find(l, capture, container, false) == UINT32_MAX) {
-        l->refused_rows++;
         capture = 0;
         container = UINT32_MAX;
     }
@@ -96,7 +95,6 @@ int ledger_join(struct ledger *l, const struct ledger *other)
     for (uint32_t i = 0; i < other->n_blinds && r == 0; i++)
         r = add_blind(l, &other->blinds[i], 0);
     l->blocks += other->blocks;
-    l->refused_rows += other->refused_rows;
     return r;
 }
 

@@ -21,7 +21,7 @@ struct ledger {
     struct blind
         *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
     uint32_t n_blinds;
-    uint64_t blocks, refused_rows; /* rows that the cap put under UINT32_MAX */
+    uint64_t blocks;
 };
 
 #define LEDGER_ROWS_MAX 65536

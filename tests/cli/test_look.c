@@ -337,6 +337,19 @@ static void test_ledger(void **state)
     expect("\"balanced\":false");
 }
 
+/* Capture and detection, each with tables of the same name. */
+static void test_ledger_says_what_was_refused(void **state)
+{
+    (void)state;
+    put(STORE_STATE, "live", T0,
+        "{\"agent\": {\"refused\": {\"texts\": 2, \"bins\": 0}},"
+        " \"engine\": {\"refused\": {\"texts\": 1, \"learning\": 1234}}}");
+    assert_int_equal(vigia("ledger"), 0);
+    expect("Refused by a full table: 3 texts");
+    expect("Refused by a full table: 1,234 learning");
+    expect_not("bins");
+}
+
 static void test_help_teaches(void **state)
 {
     (void)state;
@@ -361,6 +374,7 @@ int main(void)
         T(test_watch_shows_what_comes),
         T(test_containers_and_profiles),
         T(test_ledger),
+        T(test_ledger_says_what_was_refused),
         T(test_help_teaches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,11 @@ def test_every_get():
         _, d = c.get("/coverage")
         assert d["unwatched"][0]["reason"] == "sandbox of a pod", d
         assert d["watched"][0]["ready_in_s"] == 0
+        limits = {x["what"]: (x["used"], x["max"], x["refused"]) for x in d["limits"]}
+        assert limits == {"containers": (1, 16384, 0), "threads": (5, 65536, 0), "processes": (3, 65536, 0),
+                          "texts": (40, 262144, 5), "learning": (None, None, 6)}, limits
+        _, d = c.get("/ledger")
+        assert d["refused"]["texts"] == 5 and d["refused"]["learning"] == 6, d["refused"]
         assert c.get("/alerts/none")[0] == 404
         assert c.get("/workload?key=none")[0] == 404
         for bad in ["/alerts?limit=x", "/alerts?limit=-1", "/alerts?nope=1", "/workload",
@@ -399,6 +404,9 @@ def test_metrics():
         assert "vigia_calls_total 1000\n" in text
         assert 'vigia_calls_dropped_total{reason="ring full"} 100\n' in text
         assert 'vigia_alerts{state="new"} 3\n' in text
+        assert "vigia_containers 1\n" in text, "one of the two is wanted"
+        assert 'vigia_refused_total{table="texts"} 5\n' in text
+        assert 'vigia_refused_total{table="learning"} 6\n' in text
         assert Client(server).call("GET", "/metrics", headers={"Host": "evil.example"})[0] == 401
         assert Client(server).call("GET", "/healthz")[1] == {"status": "ok"}
     with Server(SERVE, samples.ALL, ["metrics_token=secret token"]) as server:

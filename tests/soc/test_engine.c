@@ -609,6 +609,26 @@ static void test_caps_are_counted(void **state)
     teardown(&r);
 }
 
+/* What was not learnt for want of room stays counted when the profile goes. */
+static void test_refused_learning_is_counted(void **state)
+{
+    (void)state;
+    struct run r;
+    struct engine_counters k;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.profile.sample_max = 8;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    learn(&r, 1);
+    engine_counters(r.engine, &k);
+    uint64_t refused = k.refused_learning;
+    assert_true(refused > 0);
+    assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
+    engine_counters(r.engine, &k);
+    assert_int_equal(k.refused_learning, refused);
+    teardown(&r);
+}
+
 static void test_unwanted_and_passing_containers(void **state)
 {
     (void)state;
@@ -671,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_malformed_state_is_refused),
         cmocka_unit_test(test_profile_is_saved_and_put),
         cmocka_unit_test(test_caps_are_counted),
+        cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
