@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "soc/explain.h"
+#include "soc/json.h"
 
 /* A burst of short-lived processes must not turn into as many rows: the rest is counted. */
 #define PROCESSES_PER_BLOCK_MAX 256
@@ -34,12 +35,6 @@ struct documents {
     uint64_t capture; /* of the block before */
     struct documents_totals totals;
 };
-
-static json_t *json_text(const char *s)
-{
-    CLEANUP(freep) char *valid = utf8_copy(s ? s : "", s ? strlen(s) : 0);
-    return valid ? json_string(valid) : NULL;
-}
 
 /* Before a block: what the one before counted is in the store now. */
 static void counts_trim(struct documents *d)

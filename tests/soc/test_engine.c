@@ -578,6 +578,36 @@ static void test_profile_is_saved_and_put(void **state)
     teardown(&r);
 }
 
+/* One bad byte does not take the letters around it: SECURITY.md, "Never trusted for content". */
+static void test_text_of_an_alert_is_utf8(void **state)
+{
+    (void)state;
+    struct alert_process process = {
+        .tgid = 7, .program = "/bin/caf\xc3\xa9\xff", .arguments = "\xe2\x82"};
+    struct alert_novelty novelty = {
+        .program = "\xc3\xa9", .text = "x\xff", .sentence = "\xc3\xa9\xff ran"};
+    struct alert a = {.id = "a1",
+                      .workload = "w\xc3\xa9\xff",
+                      .container = {.name = "\xc3\xb6\xfe"},
+                      .processes = &process,
+                      .novelties = &novelty,
+                      .n_processes = 1,
+                      .n_novelties = 1};
+    json_auto_t *j = explain_alert(&a);
+    assert_non_null(j);
+    const char *const whole = "\xc3\xa9\xef\xbf\xbd";
+    char text[64];
+    const json_t *p = json_array_get(json_object_get(j, "processes"), 0);
+    snprintf(text, sizeof(text), "/bin/caf%s", whole);
+    assert_string_equal(json_string_value(json_object_get(p, "program")), text);
+    assert_string_equal(json_string_value(json_object_get(p, "arguments")), "\xef\xbf\xbd");
+    snprintf(text, sizeof(text), "w%s", whole);
+    assert_string_equal(json_string_value(json_object_get(j, "workload")), text);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "container"), "name")),
+                        "\xc3\xb6\xef\xbf\xbd");
+    assert_non_null(strstr(json_string_value(json_object_get(j, "headline")), whole));
+}
+
 static void test_caps_are_counted(void **state)
 {
     (void)state;
@@ -690,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_malformed_state_is_refused),
         cmocka_unit_test(test_profile_is_saved_and_put),
+        cmocka_unit_test(test_text_of_an_alert_is_utf8),
         cmocka_unit_test(test_caps_are_counted),
         cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
