@@ -96,5 +96,5 @@ int look_commit(struct look *l, const struct store_document *documents, uint32_t
                 const char *action, const char *target, const char *detail)
 {
     return audit_commit(l->store, documents, n,
-                        audit_entry(l->now, look_actor(), "command line", action, target, detail));
+                        audit_entry(l->now, look_actor(), LOOK_ADDRESS, action, target, detail));
 }

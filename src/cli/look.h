@@ -31,6 +31,7 @@ void look_print(const json_t *object);
  */
 void look_warn_stale(struct look *l);
 
+#define LOOK_ADDRESS "command line" /* where it comes from, in the audit log */
 /* Who does this: "ana" of sudo or the login, for histories and the audit log. */
 const char *look_actor(void);
 /* Adds to the audit log, in one commit with the documents. */

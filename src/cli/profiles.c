@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/look.h"
 #include "cli/table.h"
+#include "soc/decision.h"
 
 enum { OPTION_RETIRE = 256 };
 
@@ -135,7 +136,7 @@ static int retire(struct look *l, const struct options *o)
                   o->retire);
         return EXIT_FOUND;
     }
-    snprintf(key, sizeof(key), "retire/%.1000s", o->retire);
+    snprintf(key, sizeof(key), DECISION_RETIRE "%.1000s", o->retire);
     json_auto_t *word =
         json_pack("{s:s, s:s, s:f}", "workload", o->retire, "who", look_actor(), "time", l->now);
     json_auto_t *body = json_pack("{s:s, s:s}", "state", "retired", "reason",

@@ -1,9 +1,7 @@
 /* The SOC's server: the page, /api/v1, /metrics, /healthz. libmicrohttpd with a few threads; what
  * it shows comes from the store, what people decide goes into the store:
  *
- *   a verdict     STORE_ALERT merged {state, verdict} with "history" appended, and a document
- *                 STORE_STATE "verdict/<alert id>" {"alert","verdict","state","who","time"} for the
- *                 pipeline, which applies and removes it
+ *   a verdict     alert_decide(), as `vigia alerts` does
  *   a suppression STORE_SUPPRESSION <id>
  * {"workload","evidence","expires","reason","author","created"}
  *

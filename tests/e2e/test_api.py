@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -257,6 +258,35 @@ def test_verdicts():
                                         "reason": "no key"})[0] == 400
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 200
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 404
+
+
+def decided(server, alert):
+    """What the store has of a decision, without who and when: alert, word to the pipeline, audit entry."""
+    with sqlite3.connect(f"file:{server.directory}/vigia.db?mode=ro", uri=True) as database:
+        rows = dict(database.execute("SELECT key, body FROM documents WHERE key IN (?, ?)",
+                                     (alert, "verdict/" + alert)))
+        audit = database.execute("SELECT body FROM documents WHERE json_extract(body, '$.target') = ?",
+                                 (alert,)).fetchall()
+    body, word = json.loads(rows[alert]), json.loads(rows["verdict/" + alert])
+    assert word.pop("alert") == alert
+    for d in [word, *body["history"]]:
+        assert d.pop("time") and d.pop("who")
+    return body["state"], body["verdict"], body["history"], word, [json.loads(a)["detail"] for a, in audit]
+
+
+def test_page_and_command_decide_alike():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        for api, command in [({"state": "acknowledged", "note": "on it"}, ["--acknowledge", "a2", "--note", "on it"]),
+                             ({"verdict": "expected"}, ["--close", "a2", "--verdict", "expected"]),
+                             ({"note": "later"}, ["--id", "a2", "--note", "later"]),
+                             ({"state": "new"}, ["--reopen", "a2"])]:
+            assert c.post("/alerts/a1", api)[0] == 200
+            vigia(server, "alerts", *command)
+            assert decided(server, "a1") == decided(server, "a2"), (decided(server, "a1"), decided(server, "a2"))
+        state, verdict, history, word, _ = decided(server, "a1")
+        assert (state, verdict, word) == ("new", None, {"state": "new", "verdict": None})
+        assert [h["action"] for h in history] == ["acknowledged", "closed: expected", "note", "new"], history
 
 
 def test_login_brakes():
