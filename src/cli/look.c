@@ -24,7 +24,7 @@ int look_open(const struct command_common *common, bool write, struct look *ret)
     CLEANUP(freep) char *path = config_path(config, "vigia.db");
     if (!path)
         return -ENOMEM;
-    /* Who only changes an alert must not make a database where there is none. */
+    /* Who only changes something must not make a database where there is none. */
     if (write && access(path, F_OK) < 0) {
         log_error(
             "open database %s: %s; start `vigia up` first, or say where it is with --data DIR",

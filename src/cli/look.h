@@ -7,15 +7,14 @@
 #include "cli/config.h"
 #include "store/store.h"
 
-DEFINE_CLEANUP(store_close, struct store *)
-
 struct look {
     struct config *config;
     struct store *store;
     double now; /* wall s */
 };
 
-/* Configuration and store; logs and returns -errno. write: to acknowledge and close. */
+/* Configuration and store; logs and returns -errno. write: to change something; what is
+ * not there is not made. */
 int look_open(const struct command_common *common, bool write, struct look *ret);
 void look_close(struct look *l);
 
