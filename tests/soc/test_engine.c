@@ -554,30 +554,6 @@ static void test_malformed_state_is_refused(void **state)
     teardown(&r);
 }
 
-static void test_profile_is_saved_and_put(void **state)
-{
-    (void)state;
-    struct run r;
-    setup(&r);
-    learn(&r, 1);
-    struct buf bytes;
-    buf_init(&bytes, 1 << 28);
-    profile_save(engine_profile_find(r.engine, WORKLOAD), &bytes);
-    assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
-    assert_false(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
-    struct profile *p = NULL;
-    assert_int_equal(profile_load(bytes.data, bytes.size, &r.options.profile, &p), 0);
-    assert_int_equal(engine_profile_put(r.engine, p), 0);
-    assert_true(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
-    serve(&r, 1, 30);
-    assert_int_equal(r.opened, 0);
-    scene_attack(&r.scene, 1, 100, 200);
-    serve(&r, 1, 1);
-    assert_int_equal(r.opened, 1);
-    buf_done(&bytes);
-    teardown(&r);
-}
-
 /* One bad byte does not take the letters around it: SECURITY.md, "Never trusted for content". */
 static void test_text_of_an_alert_is_utf8(void **state)
 {
@@ -672,7 +648,7 @@ static void test_unwanted_and_passing_containers(void **state)
     r.scene.block->containers[0].state = CONTAINER_UNRESOLVED;
     scene_boot(&r.scene, 1, 100);
     serve(&r, 1, 2);
-    assert_int_equal(engine_profiles(r.engine), 0);
+    assert_null(engine_profile_find(r.engine, WORKLOAD));
     scene_container(&r.scene, 1, WORKLOAD, true);
     serve(&r, 1, 1);
     struct profile_status s;
@@ -719,7 +695,6 @@ int main(void)
         cmocka_unit_test(test_restart_gives_the_same_alerts),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_malformed_state_is_refused),
-        cmocka_unit_test(test_profile_is_saved_and_put),
         cmocka_unit_test(test_text_of_an_alert_is_utf8),
         cmocka_unit_test(test_caps_are_counted),
         cmocka_unit_test(test_refused_learning_is_counted),
