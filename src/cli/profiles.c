@@ -44,7 +44,8 @@ static const struct argp argp = {
     NULL,
     "What Vigia has learnt: the profile of each workload, and when it will be ready."
     "\v"
-    "States: learning, ready, drifting (the workload changed: recalibrating), retired. Steady "
+    "States: learning, ready, drifting (within a day more than five alerts, and than five times "
+    "those asked for: the workload may have changed), retired (no call for a week). Steady "
     "running and start-up are learnt apart; while start-up is not learnt, what is strange in a "
     "start is listed as held and not sent. A provisional profile has seen too little for its "
     "thresholds to promise the rate of false alerts that was asked for; it alerts all the same.\n\n"
