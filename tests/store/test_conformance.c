@@ -97,63 +97,6 @@ static void test_documents(void **state)
                      -EINVAL);
 }
 
-/* More than one reading of documents gives, with the acknowledgement that they belong to. */
-static void test_ledger(void **state)
-{
-    enum { ROWS = STORE_FIND_MAX + 500 };
-    struct state *t = *state;
-    struct ledger_count counts = {.seen = 12, .delivered = 9};
-    counts.dropped[DROP_RING_FULL] = 2;
-    counts.dropped[DROP_TABLE_FULL] = 1;
-    json_auto_t *body = store_ledger_body(&counts), *all = NULL;
-    char(*keys)[STORE_KEY_MAX] = calloc(ROWS, sizeof(*keys));
-    struct store_document *documents = calloc(ROWS, sizeof(*documents));
-    for (uint32_t i = 0; i < ROWS; i++) {
-        store_container_key(CAPTURE, i, keys[i]);
-        documents[i] =
-            (struct store_document){.kind = STORE_LEDGER, .key = keys[i], .time = T0, .body = body};
-    }
-    struct store_batch batch = {
-        .documents = documents, .n_documents = ROWS, .spool = spool_a, .sequence = 77};
-    assert_int_equal(store_commit(t->s, &batch), 0);
-    reopen(t, true);
-    struct store_rows rows = {0};
-    assert_int_equal(store_ledger(t->s, spool_a, NULL, &rows), 0);
-    assert_int_equal(rows.n, ROWS);
-    assert_int_equal(rows.sequence, 77);
-    uint64_t containers = 0;
-    for (uint32_t i = 0; i < rows.n; i++) {
-        counts.container = rows.ledger[i].count.container;
-        containers += counts.container;
-        assert_true(rows.ledger[i].capture == CAPTURE);
-        assert_memory_equal(rows.ledger[i].count.dropped, counts.dropped, sizeof(counts.dropped));
-        assert_int_equal(rows.ledger[i].count.seen, 12);
-        assert_int_equal(rows.ledger[i].count.delivered, 9);
-    }
-    assert_int_equal(containers, (uint64_t)ROWS * (ROWS - 1) / 2);
-    store_rows_done(&rows);
-    assert_int_equal(store_ledger(t->s, NULL, keys[3], &rows), 0);
-    assert_int_equal(rows.n, 1);
-    assert_int_equal(rows.sequence, 0);
-    assert_int_equal(rows.ledger[0].count.container, 3);
-    store_rows_done(&rows);
-    assert_int_equal(store_ledger(t->s, spool_b, "none", &rows), 0);
-    assert_int_equal(rows.n, 0);
-    uint64_t total = 0;
-    assert_int_equal(
-        store_find_all(t->s, (struct store_query){.kind = STORE_LEDGER}, 0, &all, &total), 0);
-    assert_int_equal(json_array_size(all), ROWS);
-    assert_int_equal(total, ROWS);
-    json_decref(all);
-    all = NULL;
-    assert_int_equal(store_find_all(t->s, (struct store_query){.kind = STORE_LEDGER},
-                                    STORE_FIND_MAX + 1, &all, NULL),
-                     0);
-    assert_int_equal(json_array_size(all), STORE_FIND_MAX + 1);
-    free(documents);
-    free(keys);
-}
-
 static void test_blob_stays_without_a_new_one(void **state)
 {
     struct state *t = *state;
@@ -634,7 +577,6 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
             T(test_documents),
-            T(test_ledger),
             T(test_blob_stays_without_a_new_one),
             T(test_engine_and_soc_do_not_undo_each_other),
             T(test_find_filters_and_orders),
