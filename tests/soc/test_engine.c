@@ -620,18 +620,26 @@ static void test_refused_learning_is_counted(void **state)
 {
     (void)state;
     struct run r;
-    struct engine_counters k;
+    struct engine_counters counters;
     setup(&r);
     engine_free(r.engine);
-    r.options.profile.sample_max = 8;
+    r.options.profile.sample_max = 16;
     assert_int_equal(engine_new(&r.options, &r.engine), 0);
     learn(&r, 1);
-    engine_counters(r.engine, &k);
-    uint64_t refused = k.refused_learning;
+    for (unsigned i = 0; i < 40; i++) { /* more that is new than there is room for */
+        static const char *const names[] = {"read", "write", "openat", "close", "fstat"};
+        struct scene_call calls[9] = {0};
+        for (unsigned k = 0; k < 8; k++)
+            calls[k].name = names[(i >> k & 1) + (k & 3)];
+        scene_calls(&r.scene, 1, 100, "/usr/sbin/server", calls, 1);
+        serve(&r, 1, 1);
+    }
+    engine_counters(r.engine, &counters);
+    uint64_t refused = counters.refused_learning;
     assert_true(refused > 0);
     assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
-    engine_counters(r.engine, &k);
-    assert_int_equal(k.refused_learning, refused);
+    engine_counters(r.engine, &counters);
+    assert_int_equal(counters.refused_learning, refused);
     teardown(&r);
 }
 
