@@ -42,8 +42,9 @@ def main():
         v.start()
         time.sleep(2)
         assert shape(v.live()) == shape(samples.LIVE["body"]), v.live()
-        agent = v.live()["agent"]
-        assert 0 < agent["containers"] < agent["max"]["containers"] and 0 < agent["threads"] < agent["max"]["threads"]
+        for table in ("containers", "threads"):
+            vigia.wait_for("the table of " + table,
+                           lambda: 0 < v.live()["agent"][table] < v.live()["agent"]["max"][table])
         assert v.stop() == 0
         ledger = v.run("ledger")
         print({k: ledger[k] for k in ("seen", "stored", "in_flight", "dropped", "blind", "balanced")})
