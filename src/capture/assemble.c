@@ -497,3 +497,8 @@ uint64_t assembler_refused(const struct assembler *a)
 {
     return a->refused;
 }
+
+uint64_t assembler_refused_bins(const struct assembler *a)
+{
+    return a->bins.refused;
+}

@@ -75,3 +75,4 @@ int assembler_replay(struct assembler *a, const struct block *b);
 
 uint32_t assembler_threads(const struct assembler *a);
 uint64_t assembler_refused(const struct assembler *a);
+uint64_t assembler_refused_bins(const struct assembler *a);

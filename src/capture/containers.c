@@ -543,6 +543,11 @@ uint32_t containers_count(const struct containers *c)
     return c->n;
 }
 
+uint32_t containers_max(const struct containers *c)
+{
+    return c->max;
+}
+
 const struct container *containers_at(const struct containers *c, uint32_t i)
 {
     return i < c->n ? &c->entries[i]->c : NULL;

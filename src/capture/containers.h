@@ -71,6 +71,7 @@ int containers_poll(struct containers *c, uint64_t now_ns, struct container **re
 /* All kept ones, for listing: pointers valid until the next call. */
 const struct container *containers_get(struct containers *c, uint32_t number);
 uint32_t containers_count(const struct containers *c);
+uint32_t containers_max(const struct containers *c);
 /* i in [0, containers_count), by number. */
 const struct container *containers_at(const struct containers *c, uint32_t i);
 /* Kernel id's hierarchy of a container found by the scan: "unified", "pids", "memory", "systemd".

@@ -16,11 +16,9 @@
 #include "capture/text.h"
 #include "event/program.h"
 
-/* Entries of a generation; both of the dictionary's fit into the kernel's. */
-#define DICTIONARY_MAX (1u << 16)
+/* Entries of a generation. */
 #define PROGRAMS_MAX (1u << 16)
 #define SENT_MAX (1u << 17)
-#define PROCESSES_MAX (1u << 16)
 
 /* The kernel sends a text again that we no longer know. */
 static void text_forget(uint64_t key, void *user)
@@ -34,12 +32,12 @@ static void text_forget(uint64_t key, void *user)
 void known_init(struct known *k)
 {
     *k = (struct known){.dictionary_map = -1, .programs_map = -1};
-    aging_init(&k->dictionary, DICTIONARY_MAX);
+    aging_init(&k->dictionary, KNOWN_TEXTS_MAX / 2);
     k->dictionary.drop = text_forget;
     k->dictionary.user = k;
     aging_init(&k->programs, PROGRAMS_MAX);
     aging_init(&k->sent, SENT_MAX);
-    table_init(&k->tgids, PROCESSES_MAX);
+    table_init(&k->tgids, KNOWN_PROCESSES_MAX);
 }
 
 void known_done(struct known *k)
@@ -122,7 +120,7 @@ static struct known_process *process_new(struct known *k, uint32_t tgid, uint64_
     struct known_process *p = NULL;
     if (index)
         p = &k->processes[index - 1];
-    else if (k->n_processes < PROCESSES_MAX)
+    else if (k->n_processes < KNOWN_PROCESSES_MAX)
         p = APPEND(k->processes, k->n_processes);
     if (!p) {
         k->refused_processes++;

@@ -14,6 +14,10 @@ struct known_process {
     char *path, *arguments;
 };
 
+#define KNOWN_TEXTS_MAX (1u << 17) /* two generations; the dictionary of the kernel holds as many  \
+                                    */
+#define KNOWN_PROCESSES_MAX (1u << 16)
+
 struct known {
     struct aging dictionary; /* the kernel's container << 32 | hash -> text id */
     struct aging programs;   /* exec number -> text id of the program key */

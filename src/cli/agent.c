@@ -67,7 +67,6 @@ static void tick(struct agent *a)
 {
     uint64_t now_ns = clock_mono_ns();
     struct block *b = NULL;
-    uint64_t calls = 0;
     pthread_mutex_lock(&a->lock);
     int r = capture_tick(a->capture, now_ns, &b);
     pthread_mutex_unlock(&a->lock);
@@ -77,8 +76,6 @@ static void tick(struct agent *a)
     r = spool_append(a->spool, b);
     if (r == 0)
         capture_commit(a->capture, b);
-    for (uint32_t i = 0; i < b->n_ledger; i++)
-        calls += b->ledger[i].seen;
     block_free(b);
 
     pthread_mutex_lock(&a->lock);
@@ -89,14 +86,10 @@ static void tick(struct agent *a)
     else if (r == 0)
         a->failing_since_ns = 0;
     a->stats.error = r;
-    a->stats.blocks += r == 0;
-    a->stats.calls += r == 0 ? calls : 0;
     a->stats.retries += r < 0;
     update_level(a, now_ns);
     resend_texts(a);
     capture_get_stats(a->capture, &a->stats.capture);
-    a->stats.containers = containers_count(a->containers);
-    a->stats.containers_refused = (uint32_t)containers_refused(a->containers);
     pthread_mutex_unlock(&a->lock);
 }
 

@@ -298,24 +298,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Calls in the spool that the store does not have yet. */
-static int count_waiting(struct pipeline *p, uint64_t *ret)
-{
-    uint64_t calls = 0, sequence = p->sequence;
-    for (;;) {
-        struct block *b = NULL;
-        int r = spool_read(p->spool, sequence + 1, 0, &b);
-        if (r < 0) {
-            *ret = calls;
-            return r == -ETIMEDOUT ? 0 : r;
-        }
-        sequence = b->sequence;
-        for (uint32_t i = 0; i < b->n_ledger; i++)
-            calls += b->ledger[i].seen;
-        block_free(b);
-    }
-}
-
 int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
 {
     CLEANUP(pipeline_closep) struct pipeline *p = calloc(1, sizeof(*p));
@@ -336,14 +318,8 @@ int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
         r = documents_new(p->engine, p->store, &p->documents);
     if (r == 0)
         r = live_new(options->agent, &p->live);
-    uint64_t waiting = 0;
-    if (r == 0)
-        r = count_waiting(p, &waiting);
     if (r < 0)
         return r;
-    struct documents_totals totals;
-    documents_get_totals(p->documents, &totals);
-    live_set_start(p->live, waiting, totals.seen);
     struct broker_options broker = {.spool = p->spool, .after_sequence = p->sequence};
     p->broker_ops = broker_find("local");
     r = p->broker_ops->open(&broker, &p->broker);

@@ -181,7 +181,8 @@ static void forget_first_login(struct up *u)
 static int soc_start(struct up *u)
 {
     CLEANUP(freep) char *database = config_path(u->config, "vigia.db");
-    if (!database)
+    CLEANUP(freep) char *spool = config_path(u->config, "spool");
+    if (!database || !spool)
         return -ENOMEM;
     int r = first_user(u, database);
     if (r < 0)
@@ -200,6 +201,7 @@ static int soc_start(struct up *u)
         .tls_key = u->config->server.tls_key,
         .metrics_token = u->config->server.metrics_token,
         .store_path = database,
+        .spool = spool,
         .sinks = u->sinks,
         .n_sinks = u->n_sinks,
         .runner = u->sink_runner,

@@ -137,6 +137,11 @@ uint32_t profile_version(const struct profile *p)
     return p->version;
 }
 
+uint64_t profile_refused(const struct profile *p)
+{
+    return p->refused;
+}
+
 uint64_t profile_changes(const struct profile *p)
 {
     return p->changes;

@@ -125,7 +125,7 @@ struct block {
         n_ledger, n_checkpoint;
     uint32_t epoch; /* dictionary epoch: raised when texts must be sent again */
 
-    /* Counts of what caps refused, per kind of table; shown by `vigia ledger`. */
+    /* What caps have refused so far in this capture, by table: for who reads a recording. */
     uint64_t refused_texts, refused_containers, refused_processes;
 };
 

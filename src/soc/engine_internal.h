@@ -162,6 +162,7 @@ int containers_take(struct engine *e, const struct container *c);
 void containers_forget(struct engine *e); /* those gone for a minute */
 void containers_retry(struct engine *e);  /* those that found no room for their profile */
 void profiles_forget(struct engine *e);
+void profile_gone(struct engine *e, struct profile *p); /* what it refused stays counted */
 struct profile *profile_of_workload(struct engine *e, const char *workload);
 uint64_t process_key(uint64_t capture, uint32_t tgid, uint64_t start_ns);
 struct engine_process *process_find(const struct engine *e, uint64_t capture, uint32_t tgid,

@@ -205,6 +205,12 @@ static bool profile_used(const struct engine *e, const struct profile *p)
     return false;
 }
 
+void profile_gone(struct engine *e, struct profile *p)
+{
+    e->counters.refused_learning += profile_refused(p);
+    profile_free(p);
+}
+
 /* Workloads that came and went before anything was learnt of them must not fill the table:
  * thousands of short-lived containers without metadata are a workload each. */
 void profiles_forget(struct engine *e)
@@ -217,7 +223,7 @@ void profiles_forget(struct engine *e)
         bool poor = !profile_ready(p, PHASE_STEADY) && !profile_ready(p, PHASE_STARTUP);
         bool stale = idle_s < 0 || idle_s > PROFILE_IDLE_S || (crowded && idle_s > 60);
         if (poor && stale && !profile_used(e, p)) {
-            profile_free(p);
+            profile_gone(e, p);
             continue;
         }
         e->profile_told[n] = e->profile_told[i];

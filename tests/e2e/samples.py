@@ -57,15 +57,30 @@ def container(key=KEY, **more):
     return {"kind": "container", "key": key, "time": NOW - 1000, "body": body}
 
 
-LIVE = {"kind": "state", "key": "live", "time": NOW, "body": {
-    "time": NOW, "pid": 1, "version": "0.1.0", "started": NOW - 1000, "calls_per_s": 123.5,
-    "windows_per_s": 2.0, "containers": 1, "latency": {"p50_s": 0.2, "p99_s": 0.4}, "level": "full",
-    "agent": {"capture": "fedcba9876543210", "cpus": 2, "ring_bytes": 4194304, "ring_fill": 0.01,
-              "threads": 5, "processes": 3, "texts": 40, "refused": {}, "cpu_share": 0.01,
-              "rss_bytes": 20000000},
-    "spool": {"size_bytes": 1000000}, "engine": {"windows": 2000, "queue": 0, "lag_s": 0.1},
-    "rates": [{"time": NOW - 1, "calls": 120}], "mode": "live"}}
+def live(time, **more):
+    """STATE "live", member for member as src/cli/live.c writes it; test_kill.py holds it against that."""
+    tables = {"containers": 1, "threads": 5, "processes": 3, "texts": 40}
+    body = {
+        "pid": 1, "version": "0.1.0", "mode": "live", "started": time - 1000, "calls_per_s": 123.5,
+        "windows_per_s": 2.0, "latency": {"p50_s": 0.2, "p99_s": 0.4, "n": 256},
+        "alert_latency": {"p50_s": 0.28, "p99_s": 0.61, "n": 3}, "level": "full",
+        "agent": {"capture": "fedcba9876543210", "cpus": 2, "ring_bytes": 4194304, "ring_fill": 0.01,
+                  **tables, "max": {"containers": 16384, "threads": 65536, "processes": 65536, "texts": 262144},
+                  "refused": {**dict.fromkeys(tables, 0), "texts": 3, "bins": 0}, "retries": 0,
+                  "cpu_share": 0.021, "rss_bytes": 20000000, "error": 0},
+        "spool": {"first": 1, "last": 9, "acknowledged": 9, "size_bytes": 1000000, "segments": 1,
+                  "written_bytes": 1000000, "blocks_lost": 0, "blocks_corrupt": 0, "write_errors": 0,
+                  "degraded": False},
+        "engine": {"windows": 2000, "calls": 100000, "anomalies": 4, "lag_s": 0.1, "profiles": 2,
+                   "alerts_open": 1, "suppressed": 0,
+                   "refused": {"containers": 0, "processes": 0, "texts": 2, "profiles": 0, "alerts": 0,
+                               "learning": 6}},
+        "rates": [{"time": time - 1, "calls": 120}]}
+    body.update(more)
+    return {"kind": "state", "key": "live", "time": time, "body": body}
 
+
+LIVE = live(NOW)
 LEDGER = {"kind": "ledger", "key": KEY, "time": NOW,
           "body": {"seen": 1000, "stored": 900, "dropped": {"ring full": 100}}}
 BLIND = {"kind": "blind", "key": "fedcba9876543210-1", "time": NOW - 500,

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import samples
 from api import Client, Server, start
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
+GOLDEN = os.path.join(SOURCE, "tests/golden/golden.vgr")
 GETS = ["/session", "/overview", "/alerts", "/alerts/a1", "/suppressions", "/workloads",
         "/workload?key=" + samples.WORKLOAD, "/workload/series?key=" + samples.WORKLOAD,
         "/containers", "/container?key=" + samples.KEY, "/coverage", "/ledger", "/audit"]
@@ -72,6 +75,11 @@ def test_every_get():
         _, d = c.get("/coverage")
         assert d["unwatched"][0]["reason"] == "sandbox of a pod", d
         assert d["watched"][0]["ready_in_s"] == 0
+        limits = {x["what"]: (x["used"], x["max"], x["refused"]) for x in d["limits"]}
+        assert limits == {"containers": (1, 16384, 0), "threads": (5, 65536, 0), "processes": (3, 65536, 0),
+                          "texts": (40, 262144, 5), "learning": (None, None, 6)}, limits
+        _, d = c.get("/ledger")
+        assert d["refused"]["texts"] == 5 and d["refused"]["learning"] == 6, d["refused"]
         assert c.get("/alerts/none")[0] == 404
         assert c.get("/workload?key=none")[0] == 404
         for bad in ["/alerts?limit=x", "/alerts?limit=-1", "/alerts?nope=1", "/workload",
@@ -80,6 +88,43 @@ def test_every_get():
         for path in ["/nothing", "/alerts/a/b", "/alerts/"]:
             assert c.get(path)[0] == 404, path
         assert c.post("/overview", {})[0] == 405
+
+
+def golden_ledger():
+    """{key of the container: [seen, delivered, dropped...]} of the blocks of golden.vgr."""
+    counts, capture = {}, 0
+    for line in subprocess.run([os.path.join(os.path.dirname(SERVE), "dump_vgr"), GOLDEN], check=True,
+                               capture_output=True, text=True).stdout.splitlines():
+        record = json.loads(line)
+        capture = record.get("block", {}).get("capture", capture)
+        if "ledger" in record:
+            container, *row = record["ledger"]
+            counts[f"{capture:016x}-{container:x}"] = row
+    return counts
+
+
+def test_ledger_in_flight():
+    """Blocks that wait in the spool: each container's calls are in flight, those of the store are not."""
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(d + "/spool")
+        shutil.copy(GOLDEN, d + "/spool/00000000000000000001.vgr")
+        with open(d + "/spool/uuid", "wb") as f:
+            f.write(os.urandom(16))
+        key, (seen, delivered, *dropped) = next(iter(golden_ledger().items()))
+        stored = {"kind": "ledger", "key": key, "time": samples.NOW,
+                  "body": {"seen": 7, "stored": 5, "dropped": {"ring full": 2}}}
+        watched = samples.container(key)
+        server, c = start(SERVE, [samples.LEDGER, stored, watched], ["spool=" + d + "/spool"])
+        with server:
+            entries = {e["key"]: e for e in c.get("/ledger")[1]["containers"]}
+            assert entries.keys() == golden_ledger().keys() | {samples.KEY}, entries.keys()
+            for k, row in golden_ledger().items():
+                assert entries[k]["in_flight"] == row[1], (k, entries[k])
+            assert entries[samples.KEY]["in_flight"] == 0 and entries[samples.KEY]["balanced"]
+            one = c.get("/container?key=" + key)[1]["ledger"]
+            assert (one["seen"], one["stored"], one["in_flight"]) == (7 + seen, 5, delivered), one
+            assert one["dropped"]["ring full"] == 2 + dropped[0], one
+            assert one["balanced"] == (seen == delivered + sum(dropped) - dropped[2]), one
 
 
 def test_openapi():
@@ -175,10 +220,14 @@ def test_csrf_and_roles():
 USER_PASSWORD = "an honest password"
 
 
+def vigia(server, *arguments, **how):
+    return subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), *arguments, "-d",
+                           server.directory, "-c", "/dev/null"], stdout=subprocess.PIPE, check=True,
+                          **how)
+
+
 def vigia_user(server, *arguments, password=USER_PASSWORD):
-    subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "user", *arguments,
-                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
-                   stdout=subprocess.DEVNULL)
+    vigia(server, "user", *arguments, input=(password or "").encode() + b"\n")
 
 
 def test_verdicts():
@@ -209,6 +258,35 @@ def test_verdicts():
                                         "reason": "no key"})[0] == 400
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 200
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 404
+
+
+def decided(server, alert):
+    """What the store has of a decision, without who and when: alert, word to the pipeline, audit entry."""
+    with sqlite3.connect(f"file:{server.directory}/vigia.db?mode=ro", uri=True) as database:
+        rows = dict(database.execute("SELECT key, body FROM documents WHERE key IN (?, ?)",
+                                     (alert, "verdict/" + alert)))
+        audit = database.execute("SELECT body FROM documents WHERE json_extract(body, '$.target') = ?",
+                                 (alert,)).fetchall()
+    body, word = json.loads(rows[alert]), json.loads(rows["verdict/" + alert])
+    assert word.pop("alert") == alert
+    for d in [word, *body["history"]]:
+        assert d.pop("time") and d.pop("who")
+    return body["state"], body["verdict"], body["history"], word, [json.loads(a)["detail"] for a, in audit]
+
+
+def test_page_and_command_decide_alike():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        for api, command in [({"state": "acknowledged", "note": "on it"}, ["--acknowledge", "a2", "--note", "on it"]),
+                             ({"verdict": "expected"}, ["--close", "a2", "--verdict", "expected"]),
+                             ({"note": "later"}, ["--id", "a2", "--note", "later"]),
+                             ({"state": "new"}, ["--reopen", "a2"])]:
+            assert c.post("/alerts/a1", api)[0] == 200
+            vigia(server, "alerts", *command)
+            assert decided(server, "a1") == decided(server, "a2"), (decided(server, "a1"), decided(server, "a2"))
+        state, verdict, history, word, _ = decided(server, "a1")
+        assert (state, verdict, word) == ("new", None, {"state": "new", "verdict": None})
+        assert [h["action"] for h in history] == ["acknowledged", "closed: expected", "note", "new"], history
 
 
 def test_login_brakes():
@@ -356,6 +434,9 @@ def test_metrics():
         assert "vigia_calls_total 1000\n" in text
         assert 'vigia_calls_dropped_total{reason="ring full"} 100\n' in text
         assert 'vigia_alerts{state="new"} 3\n' in text
+        assert "vigia_containers 1\n" in text, "one of the two is wanted"
+        assert 'vigia_refused_total{table="texts"} 5\n' in text
+        assert 'vigia_refused_total{table="learning"} 6\n' in text
         assert Client(server).call("GET", "/metrics", headers={"Host": "evil.example"})[0] == 401
         assert Client(server).call("GET", "/healthz")[1] == {"status": "ok"}
     with Server(SERVE, samples.ALL, ["metrics_token=secret token"]) as server:

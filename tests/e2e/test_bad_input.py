@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import vigia
 
@@ -162,6 +163,12 @@ def full_disk():
         os.rmdir(disk)
 
 
+def metrics(v):
+    with urllib.request.urlopen(f"http://127.0.0.1:{v.port}/metrics", timeout=20) as reply:
+        lines = reply.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
 def locked_database():
     with watch() as v:
         v.start()
@@ -170,6 +177,9 @@ def locked_database():
             time.sleep(6)
             waiting = v.run("ledger")
             assert waiting["balanced"] and waiting["in_flight"] > 0, waiting
+            shown = metrics(v)  # a moment later, and nothing is stored meanwhile
+            assert shown["vigia_calls_in_flight"] >= waiting["in_flight"], (shown, waiting)
+            assert shown["vigia_calls_stored_total"] == waiting["stored"] and shown["vigia_ledger_balanced"] == 1
             assert v.request("GET", "/healthz")[0] in (200, 503)
             time.sleep(6)
         assert "blocks wait in the spool" in v.log(), v.log()

@@ -97,7 +97,7 @@ def overview(b, _server):
     visit(b, "overview")
     b.has("Open alerts")
     b.has("12,845")
-    b.has("186,583,476 are stored, 36 are on their way, and none is lost")
+    b.has("186,583,512 are stored, 0 are on their way, and none is lost")
     b.has("0.28 s")
     b.has("99 of 100 within 0.61 s")
     b.has("3 of 4 running are watched")

@@ -1,5 +1,6 @@
 """What the tests of the page put into the store: two workloads, three containers (one of them with a
 hostile name), alerts of every state."""
+import samples
 
 CAPTURE = "00000000000000c1"
 EVIL = '<img src=x onerror="window.owned=1">\u202egnp.exe'
@@ -99,21 +100,13 @@ def alert(now, number, score, headline, workload, member, name, age=60, **more):
 
 
 def live(now):
-    rates = [{"time": int(now) - 300 + i, "calls": 12000 + 37 * (i * 7919 % 101)} for i in range(300)]
-    body = {"time": now, "pid": 1, "version": "0.1.0", "started": now - 7200, "calls_per_s": 12845,
-            "windows_per_s": 201.3, "containers": 3, "latency": {"p50_s": 0.2, "p99_s": 0.4, "n": 256},
-            "alert_latency": {"p50_s": 0.28, "p99_s": 0.61, "n": 3}, "level": "full",
-            "agent": {"capture": CAPTURE, "cpus": 2, "ring_bytes": 1 << 20, "ring_fill": 0.03, "threads": 88,
-                      "processes": 31, "texts": 812, "refused": {"texts": 3},
-                      "max": {"containers": 1024, "threads": 65536, "processes": 65536, "texts": 65536},
-                      "cpu_share": 0.021, "rss_bytes": 31 << 20},
-            "spool": {}, "engine": {"windows": 9, "queue": 0, "lag_s": 0.2}, "rates": rates, "mode": "live"}
-    return document("state", "live", now, body)
+    return samples.live(now, calls_per_s=12845, started=now - 7200, rates=[
+        {"time": int(now) - 300 + i, "calls": 12000 + 37 * (i * 7919 % 101)} for i in range(300)])
 
 
 def ledger(now, number, seen):
     return document("ledger", container_key(number), now,
-                    {"seen": seen, "stored": seen - 12, "in_flight": 12, "dropped": {}})
+                    {"seen": seen, "stored": seen, "dropped": {}})
 
 
 def bins(now, seconds=120):
