@@ -13,7 +13,7 @@ import urllib.parse
 
 import api
 import samples
-from api import Client, Server, start
+from api import USER_PASSWORD, Client, Server, start, vigia_user
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
 GETS = ["/session", "/overview", "/alerts", "/alerts/a1", "/suppressions", "/workloads",
@@ -170,15 +170,6 @@ def test_csrf_and_roles():
             actions = {a["action"] for a in audit}
             assert {"login", "user added", "user removed", "password changed", "alert changed",
                     "suppression added", "sinks tested"} <= actions, actions
-
-
-USER_PASSWORD = "an honest password"
-
-
-def vigia_user(server, *arguments, password=USER_PASSWORD):
-    subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "user", *arguments,
-                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
-                   stdout=subprocess.DEVNULL)
 
 
 def test_verdicts():

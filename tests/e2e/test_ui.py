@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ui_data  # noqa: E402
+from api import USER_PASSWORD, vigia_user  # noqa: E402
 from browser import Browser, Failed, missing  # noqa: E402
 
 PASSWORD = "correct horse battery"
@@ -30,6 +31,7 @@ EXPECTED_COMPLAINTS = ("/api/v1/session - Failed to load resource", "/api/v1/log
 
 class Server:
     def __init__(self, program, database, port=0):
+        self.program, self.directory = program, os.path.dirname(database)
         self.process = subprocess.Popen([program, database, f"port={port}"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.process.stdin.write("\n")  # the end of what is put before it listens
@@ -251,7 +253,40 @@ def other_pages(b, _server):
         b.has(text)
     b.js("location.hash = '#/alert/none'")
     b.has("Go back")
-    b.complaints()  # that 404 is wanted
+    visit(b, "overview")
+    b.complaints()  # those 404 are wanted
+
+
+def sign_in_as(b, name, password):
+    visit(b, "overview")
+    b.click_text("button", "Sign out")
+    b.type("input[name=name]", name)
+    b.type("input[name=password]", password)
+    b.click("button[type=submit]")
+    b.has("System calls per second")
+
+
+def roles(b, server):
+    """Each role is offered what it may do, and the page asks for nothing that the server refuses: a 403
+    would be a complaint of the console."""
+    offers = {"vera": ("viewer", False, False), "ana": ("analyst", True, False)}
+    for name, (role, _, _) in offers.items():
+        vigia_user(server, "add", name, "-r", role)
+    for name, (role, audit, test) in [*offers.items(), ("admin", ("admin", True, True))]:
+        sign_in_as(b, name, USER_PASSWORD if name in offers else PASSWORD)
+        visit(b, "settings")
+        b.has("Nothing is suppressed.")
+        if audit:
+            b.has("suppression added")
+        shown = b.js("return [...document.querySelectorAll('h2, button')].map((e) => e.innerText)")
+        equal(f"the {role} sees the audit", "Audit" in shown, audit)
+        equal(f"the {role} may test the sinks", "Send a test alert" in shown, test)
+        no_complaints(b)
+        visit(b, "alert")
+        equal(f"the {role} may judge", b.js("return !!document.querySelector('.actions')"), audit)
+    visit(b, "settings")
+    b.click_text("button", "Send a test alert")
+    b.has("No sink is configured")
 
 
 def narrow(b, _server):
@@ -327,7 +362,7 @@ def server_gone(b, server, program, database):
 
 
 STEPS = [first_login, overview, hostile_names, queue, keyboard, alert, suppress, close, live_within_two_seconds,
-         other_pages, narrow, themes, nothing_from_outside]
+         other_pages, roles, narrow, themes, nothing_from_outside]
 
 
 def run(program, folder):

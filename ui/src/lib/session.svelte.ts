@@ -19,9 +19,14 @@ class SessionState {
         });
     }
 
-    /** Viewers only look; the server refuses them anything else. */
+    /* The server refuses what a role may not do (x-role of docs/openapi.json): here so that the page
+     * does not offer it, nor ask for it. Viewers only look. */
     get mayAct(): boolean {
         return this.user?.role !== 'viewer';
+    }
+
+    get mayAdminister(): boolean {
+        return this.user?.role === 'admin';
     }
 
     private accept(s: Session): void {
