@@ -14,18 +14,21 @@ def alert(name, **more):
         "container": {"key": KEY, "id": "ab" * 32, "name": "web", "image": "nginx:1.25",
                       "namespace": "shop", "pod": "web-1", "node": "node1"},
         "headline": "nginx started a shell", "why": ["It never started a program."],
-        "channels": [{"channel": "novelty", "peak": 4.0, "threshold": 1.0, "share": 1.0}],
+        "channels": [{"channel": "novelty", "peak": 4.0, "threshold": 1.0, "share": 1.0,
+                      "over": True}],
         "detectors": [{"name": "novelty", "share": 1.0}],
         "processes": [{"id": "100-5", "parent": None, "tgid": 100, "program": "/bin/sh",
                        "arguments": "sh -c id", "first": NOW - 60, "last": NOW - 30,
                        "strange": True, "flags": ["session"]}],
         "sequences": [{"time": NOW - 60, "process": "100-5", "program": "/bin/sh",
-                       "detector": "stide", "sentence": "It read the password file.",
+                       "detector": "stide", "value": 2.5, "key": "00000000deadbeef",
+                       "sentence": "It read the password file.",
                        "calls": [{"name": "openat", "result": "3", "argument": "read /etc/shadow",
                                   "context": False, "strange": True, "meaning": "open a file"}],
                        "expected": [{"name": "read", "share": 0.9}]}],
         "novelties": [{"kind": "program", "time": NOW - 60, "program": "/bin/sh", "text": "/bin/sh",
-                       "sentence": "The program /bin/sh never ran here.", "count": 1}],
+                       "sentence": "The program /bin/sh never ran here.", "process": "100-5",
+                       "count": 1, "key": "00000000cafebabe"}],
         "keys": ["00000000deadbeef"], "group": None, "replicas": 1, "repeats": 0, "linked": None,
         "profile_version": 3, "calls": 64, "history": [],
     }
@@ -71,8 +74,9 @@ LEDGER = {"kind": "ledger", "key": KEY, "time": NOW,
 BLIND = {"kind": "blind", "key": "fedcba9876543210-1", "time": NOW - 500,
          "body": {"from": NOW - 500, "until": NOW - 400, "reason": "reboot"}}
 PROCESS = {"kind": "process", "key": "fedcba9876543210-100-5", "time": NOW - 60, "body": {
-    "id": "100-5", "parent": None, "tgid": 100, "container": KEY, "program": "/bin/sh",
-    "arguments": "sh -c id", "first": NOW - 60, "last": NOW - 30, "flags": []}}
+    "container": KEY, "tgid": 100, "parent_tgid": 1, "parent": "fedcba9876543210-1-1",
+    "first": NOW - 60, "program": "/bin/sh", "path": "/bin/sh", "arguments": "sh -c id", "flags": 16,
+    "last": NOW - 30, "exit_code": 0}}
 
 ALL = [alert("a1"), alert("a2", score=60.0, first=NOW - 600, headline="mysqld read /proc"),
        alert("a3", held=True, phase="startup", first=NOW - 700), profile(),

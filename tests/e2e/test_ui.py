@@ -192,7 +192,9 @@ def alert(b, _server):
 def suppress(b, _server):
     visit(b, "alert")
     b.click_text(".actions button", "Suppress")
-    b.has("9f3a77c012aa4b01", "dialog")
+    for text in ("9f3a77c012aa4b01", "nothing in this workload ever read credentials", "1b2c3d4e5f607182",
+                 "dash redirected its input"):
+        b.has(text, "dialog")
     b.type("dialog textarea", "backup job " + ui_data.EVIL.split("\u202e")[0])
     b.click("dialog button[type=submit]")
     b.wait_js("the dialog is gone", "return !document.querySelector('dialog')")
@@ -245,7 +247,7 @@ def other_pages(b, _server):
     visit(b, "container")
     b.has("1 is running")
     b.click_text("button", "Show ended ones too")
-    for text in ("cat /etc/shadow", "8,123,456 system calls so far", "31,097,252 system calls seen of this container"):
+    for text in ("cat /etc/shadow", "not from image", "8,123,456 system calls so far", "31,097,252 system calls seen of this container"):
         b.has(text)
     visit(b, "coverage")
     for text in ("3 containers are watched", "1 is not watched", "left out by the configuration", "about 9 min",

@@ -50,9 +50,7 @@ class SessionState {
     }
 
     async changePassword(old: string, fresh: string): Promise<void> {
-        const answer = await api.password(old, fresh);
-        if (answer.csrf && answer.name) this.accept({ must_change: false, ...answer } as Session);
-        else await this.ask(); // the server may have made a new session
+        this.accept(await api.password(old, fresh));
     }
 
     async logout(): Promise<void> {

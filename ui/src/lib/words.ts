@@ -48,12 +48,6 @@ export const FLAGS: Record<string, string> = {
     session: 'A session opened from outside, as docker exec or kubectl exec do.',
 };
 
-/** Flags by name, also where they come as bits (in the order of FLAGS). */
-export function flagNames(flags: string[] | number | null | undefined): string[] {
-    if (Array.isArray(flags)) return flags;
-    return Object.keys(FLAGS).filter((_, bit) => ((flags ?? 0) >> bit) & 1);
-}
-
 export const STATES: Record<AlertState, string> = {
     new: 'New',
     acknowledged: 'Acknowledged',
