@@ -44,7 +44,8 @@ struct alert_sequence {
     uint32_t tgid, tid;
     char *program;
     const char *detector;     /* name, static */
-    double value;             /* its score, in the detector's unit */
+    double value;             /* its score; 1 is the threshold */
+    uint64_t key;             /* of its strongest evidence */
     struct alert_call *calls; /* [n_calls] context first */
     uint32_t n_calls;
     struct alert_expected expected[EXPECTED_MAX]; /* at the first strange call */

@@ -9,7 +9,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3230656e69676e65) /* "engine02" */
+#define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
 #define PROFILE_MAX (UINT64_C(4) << 30)
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
@@ -183,7 +183,7 @@ static void sequence_state(struct alert_sequence *x, struct state *s)
 {
     state_f64(s, &x->time), state_u64(s, &x->start_ns), state_u32(s, &x->tgid);
     state_u32(s, &x->tid), state_f64(s, &x->value), state_u64(s, &x->capture);
-    state_u64(s, &x->position), state_u8(s, &x->n_expected);
+    state_u64(s, &x->position), state_u64(s, &x->key), state_u8(s, &x->n_expected);
     state_string(s, &x->program);
     detector_state(&x->detector, s);
     if (x->n_expected > EXPECTED_MAX)

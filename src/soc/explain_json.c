@@ -116,11 +116,12 @@ static json_t *sequences_json(const struct alert *a)
             json_array_append_new(expected, json_pack("{so sf}", "name",
                                                       text_json(syscall_name(s->expected[k].sysno)),
                                                       "share", (double)s->expected[k].share));
-        json_array_append_new(
-            list, json_pack("{sf so so ss sf so so so}", "time", s->time, "process",
-                            process_id(s->tgid, s->start_ns), "program", text_json(s->program),
-                            "detector", s->detector, "value", s->value, "sentence",
-                            text_json(sentence), "calls", calls_json(s), "expected", expected));
+        json_array_append_new(list, json_pack("{sf so so ss sf so so so so}", "time", s->time,
+                                              "process", process_id(s->tgid, s->start_ns),
+                                              "program", text_json(s->program), "detector",
+                                              s->detector, "value", s->value, "sentence",
+                                              text_json(sentence), "calls", calls_json(s),
+                                              "expected", expected, "key", hex_json(s->key)));
     }
     return list;
 }

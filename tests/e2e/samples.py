@@ -41,9 +41,10 @@ def profile(workload=WORKLOAD, state="ready"):
     return {"kind": "profile", "key": workload, "time": NOW, "body": {
         "workload": workload, "state": state, "reason": "steady and start-up are learnt",
         "steady": part, "startup": {**part, "starts": 2}, "version": 3, "provisional": True,
-        "thresholds": {"novelty": 1.0, "sequence": 1.0, "frequency": 1.0},
-        "learnt": {"calls": 100000, "windows": 2000, "active_s": 1000.0, "programs": 4, "pairs": 80,
-                   "ngrams": 900},
+        "thresholds": {"novelty": 1.0, "sequence": 1.0, "frequency": None},
+        "off": {"frequency": "too little was seen"},
+        "learnt": {"calls": 100000, "windows": 2000, "active_s": 1000.0, "observed_s": 2000.0,
+                   "programs": 4, "pairs": 80, "ngrams": 900},
         "asked_per_day": 1.0, "alerts": {"count": 0, "since": NOW - 900, "per_day_upper95": 200.0},
         "containers": 1, "suppressed": 0, "updated": NOW}}
 
@@ -53,7 +54,7 @@ def container(key=KEY, **more):
         "key": key, "number": 7, "capture": "fedcba9876543210", "id": "ab" * 32,
         "runtime": "containerd", "name": "web", "image": "nginx:1.25", "version": "1.25",
         "namespace": "shop", "pod": "web-1", "owner": "Deployment/web", "command": "nginx",
-        "workload": WORKLOAD, "state": "running", "wanted": True, "reason": "", "attached": False,
+        "workload": WORKLOAD, "state": "running", "wanted": True, "reason": "", "attached": False, "sandbox": False,
         "phase": "steady", "born": NOW - 1000, "gone": None, "labels": {"app": "web"},
         "node": "node1", "calls": 100000, "calls_per_s": 123.5}
     body.update(more)
@@ -62,7 +63,8 @@ def container(key=KEY, **more):
 
 LIVE = {"kind": "state", "key": "live", "time": NOW, "body": {
     "time": NOW, "pid": 1, "version": "0.1.0", "started": NOW - 1000, "calls_per_s": 123.5,
-    "windows_per_s": 2.0, "containers": 1, "latency": {"p50_s": 0.2, "p99_s": 0.4}, "level": "full",
+    "windows_per_s": 2.0, "containers": 1, "latency": {"p50_s": 0.2, "p99_s": 0.4, "n": 40},
+    "alert_latency": {"p50_s": None, "p99_s": None, "n": 0}, "level": "full",
     "agent": {"capture": "fedcba9876543210", "cpus": 2, "ring_bytes": 4194304, "ring_fill": 0.01,
               "threads": 5, "processes": 3, "texts": 40, "refused": {}, "cpu_share": 0.01,
               "rss_bytes": 20000000},

@@ -16,7 +16,7 @@ def container(now, number, name, workload, image, state="running", wanted=True, 
     body = {"number": number, "capture": CAPTURE, "id": f"{number * 17:02x}" * 32, "runtime": "containerd",
             "name": name, "image": image, "version": "1.2", "namespace": "shop", "pod": "pod-7d9f", "owner": "",
             "command": "/usr/sbin/lighttpd -D", "workload": workload, "state": state, "wanted": wanted,
-            "reason": reason, "attached": False, "phase": "steady", "born": now - 7200, "gone": None,
+            "reason": reason, "attached": False, "sandbox": False, "phase": "steady", "born": now - 7200, "gone": None,
             "labels": {"app": name}, "node": "node-1", "calls": 8123456 * number, "calls_per_s": 3211.5 * number}
     return document("container", container_key(number), now, body)
 
@@ -33,8 +33,8 @@ def profile(now, workload, state, progress, reason):
                         "starts": 1},
             "version": 7, "provisional": True,
             "thresholds": {"novelty": 1.0, "sequence": 1.93, "frequency": 2.2} if ready
-            else {"novelty": None, "sequence": None, "frequency": None},
-            "learnt": {"calls": 12345678, "windows": 220000, "active_s": 910, "programs": 4, "pairs": 122,
+            else {"novelty": None, "sequence": None, "frequency": None}, "off": {},
+            "learnt": {"calls": 12345678, "windows": 220000, "active_s": 910, "observed_s": 1400, "programs": 4, "pairs": 122,
                        "ngrams": 8123},
             "asked_per_day": 1.0, "alerts": {"count": 1, "since": now - 86400, "per_day_upper95": 4.7},
             "containers": 1, "suppressed": 0, "updated": now}

@@ -72,7 +72,7 @@ export interface AlertSequence {
     process: string | null;
     program: string;
     detector: string;
-    value: number; // its score, in the unit of the detector
+    value: number; // its score; 1 is the threshold
     sentence: string;
     calls: AlertCall[];
     expected: { name: string; share: number }[];
@@ -205,6 +205,7 @@ export interface Live {
 }
 
 export interface Blind {
+    id?: string; // on the page Coverage
     from: number;
     until: number | null;
     reason: string;
