@@ -62,6 +62,18 @@ static void values_lists_and_sinks_are_read(void **state)
     config_free(c);
 }
 
+/* Profiles go by the NULL at its end. */
+static void the_list_of_detectors_has_an_end(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    char log[1024];
+    assert_int_equal(load("detection: {detectors: [rate, stide]}\n", &c, log), 0);
+    assert_string_equal(c->detection.detectors[1], "stide");
+    assert_null(c->detection.detectors[2]);
+    config_free(c);
+}
+
 static void errors_name_file_line_and_what_is_allowed(void **state)
 {
     (void)state;
@@ -80,6 +92,8 @@ static void errors_name_file_line_and_what_is_allowed(void **state)
         {"server:\n\tport: 1\n", ":1:", "here or on a line below"},
         {"server: {tls_key: k}\n", ":", "belong together"},
         {"detection: {alerts_per_day: 0.0000001}\n", ":", "between"},
+        {"detection: {detectors: [stide, jaccard]}\n", ":",
+         "no \"jaccard\"; there are: novelty, stide"},
         {"\x01\x02", ":", ""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -134,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(values_lists_and_sinks_are_read),
+        cmocka_unit_test(the_list_of_detectors_has_an_end),
         cmocka_unit_test(errors_name_file_line_and_what_is_allowed),
         cmocka_unit_test(the_environment_overrides_the_file),
         cmocka_unit_test(what_is_written_can_be_loaded),
