@@ -43,8 +43,8 @@ struct config {
         int sync;
     } spool;
     struct {
-        uint32_t size_max_mib, windows_days, bins_second_hours, bins_minute_days, bins_hour_days,
-            scores_days, alerts_days;
+        uint32_t size_max_mib, windows_days, anomalous_days, bins_second_hours, bins_minute_days,
+            bins_hour_days, scores_days, processes_days, alerts_days;
     } retention;
     struct {
         uint32_t ready_active_s, ready_quiet_s, ready_starts, startup_max_s, startup_quiet_s;

@@ -52,22 +52,6 @@ void store_text_key(uint64_t id, char ret[static STORE_KEY_MAX])
     snprintf(ret, STORE_KEY_MAX, "%016" PRIx64, id);
 }
 
-void store_retention_default(struct store_retention *ret)
-{
-    const double day = 86400;
-    *ret = (struct store_retention){
-        .windows_age_s = 7 * day,
-        .anomalous_age_s = 90 * day,
-        .bins_second_age_s = day / 4,
-        .bins_minute_age_s = 14 * day,
-        .bins_hour_age_s = 400 * day,
-        .alerts_age_s = 400 * day,
-        .scores_age_s = 30 * day,
-        .processes_age_s = 7 * day,
-        .size_max_bytes = UINT64_C(4) << 30,
-    };
-}
-
 void store_rows_done(struct store_rows *r)
 {
     json_decref(r->body);
