@@ -73,8 +73,7 @@ struct score {
 };
 
 struct detector {
-    const char *name;    /* "stide", ... as in the configuration and in reports */
-    const char *summary; /* one line for --help and docs */
+    const char *name; /* "stide", ... as in the configuration and in reports */
     enum channel channel;
     unsigned samples; /* 1 << enum sample_kind of what it looks at */
     double score_max; /* largest possible value: no threshold may reach it (INFINITY: none) */

@@ -141,7 +141,6 @@ struct profile_status {
     uint64_t alerts;                                  /* groups raised since ready */
     double alerts_since;                              /* wall s; 0 not ready */
     double per_day_upper95; /* chi2(.95; 2k+2) / 2T; negative: no time yet */
-    double updated;         /* wall s */
 };
 void profile_status(const struct profile *p, struct profile_status *ret);
 const char *profile_workload(const struct profile *p);

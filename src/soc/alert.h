@@ -97,7 +97,6 @@ struct alert {
     uint32_t n_processes, n_sequences, n_novelties;
     uint64_t keys[ALERT_KEYS_MAX]; /* strongest first */
     uint32_t n_keys;
-    char group[ALERT_ID_MAX];  /* "" or the id of the alert it was grouped under */
     char linked[ALERT_ID_MAX]; /* "" or the alert that this one continues after an hour */
     uint32_t replicas;         /* containers it was seen in */
     uint32_t repeats;          /* times the same evidence came back */

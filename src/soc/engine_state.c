@@ -247,9 +247,9 @@ static void alert_lists_state(struct alert *a, struct state *s)
 
 static void alert_body_state(struct alert *a, struct state *s)
 {
-    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->group, sizeof(a->group));
-    state_bytes(s, a->linked, sizeof(a->linked)), state_bytes(s, a->node, sizeof(a->node));
-    a->id[sizeof(a->id) - 1] = a->group[sizeof(a->group) - 1] = 0;
+    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->linked, sizeof(a->linked)),
+        state_bytes(s, a->node, sizeof(a->node));
+    a->id[sizeof(a->id) - 1] = 0;
     a->linked[sizeof(a->linked) - 1] = a->node[sizeof(a->node) - 1] = 0;
     state_f64(s, &a->score), state_bool(s, &a->provisional), state_bool(s, &a->held);
     state_bool(s, &a->open), state_u8(s, &a->phase), state_f64(s, &a->first);

@@ -223,7 +223,6 @@ json_t *explain_alert(const struct alert *a)
     put(j, "sequences", sequences_json(a));
     put(j, "novelties", novelties_json(a));
     put(j, "keys", keys);
-    put(j, "group", text_or_null(a->group));
     put(j, "linked", text_or_null(a->linked));
     put(j, "replicas", json_integer(a->replicas));
     put(j, "repeats", json_integer(a->repeats));

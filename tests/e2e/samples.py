@@ -29,7 +29,7 @@ def alert(name, **more):
         "novelties": [{"kind": "program", "time": NOW - 60, "program": "/bin/sh", "text": "/bin/sh",
                        "sentence": "The program /bin/sh never ran here.", "process": "100-5",
                        "count": 1, "key": "00000000cafebabe"}],
-        "keys": ["00000000deadbeef"], "group": None, "replicas": 1, "repeats": 0, "linked": None,
+        "keys": ["00000000deadbeef"], "replicas": 1, "repeats": 0, "linked": None,
         "profile_version": 3, "calls": 64, "history": [],
     }
     body.update(more)

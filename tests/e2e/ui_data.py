@@ -96,7 +96,7 @@ def alert(now, number, score, headline, workload, member, name, age=60, **more):
             "channels": [channel("novelty", 6.0, 0.7), channel("sequence", 1.8, 0.3), channel("frequency", 0.2, 0.0)],
             "detectors": [{"name": "novelty", "share": 0.7}, {"name": "ngram", "share": 0.3}],
             "processes": processes(first), "sequences": sequences(first), "novelties": novelties(first),
-            "keys": ["9f3a77c012aa4b01", "1b2c3d4e5f607182"], "group": None, "replicas": 1, "repeats": 0,
+            "keys": ["9f3a77c012aa4b01", "1b2c3d4e5f607182"], "replicas": 1, "repeats": 0,
             "linked": None, "profile_version": 7, "calls": 412, "history": []}
     body.update(more)
     return document("alert", f"{number:016x}", first, body)

