@@ -78,8 +78,12 @@ export const PROFILE_STATES: Record<ProfileState, { name: string; meaning: strin
         meaning: 'Vigia still collects what is normal; it does not alert yet.',
     },
     ready: { name: 'Ready', meaning: 'Normal behaviour is known; deviations raise alerts.' },
-    drifting: { name: 'Drifting', meaning: 'Behaviour moves away from what was learnt.' },
-    retired: { name: 'Retired', meaning: 'No container of this workload has run for long.' },
+    drifting: {
+        name: 'Drifting',
+        meaning:
+            'More than five times the alerts that were asked for, in a day: the workload has changed. It alerts all the same.',
+    },
+    retired: { name: 'Retired', meaning: 'It has made no call for seven days.' },
 };
 
 export const PHASES: Record<Phase, string> = { steady: 'steady running', startup: 'start-up' };
