@@ -1,5 +1,5 @@
 /* The agent's side of the kernel programs: loads and pins them, reads the rings, and cuts one block
- * a tick (CAPTURE.md). One thread calls all of this. */
+ * a tick (docs/CAPTURE.md). One thread calls all of this. */
 #pragma once
 
 #include <stdbool.h>

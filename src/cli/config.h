@@ -1,6 +1,7 @@
 /* The configuration: one YAML file, the environment (VIGIA_SERVER_PORT for server: port:), flags.
- * The schema in config.c is the parser (libcyaml), the source of `vigia config schema`, and of the
- * list of allowed keys in error messages. 0 and NULL mean "not given" until the defaults are in. */
+ * The schema (config_schema.c) is the parser (libcyaml), the source of `vigia config schema`, and
+ * of the list of allowed keys in error messages. 0 and NULL mean "not given" until the defaults are
+ * in. */
 #pragma once
 
 #include <stdbool.h>

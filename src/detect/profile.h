@@ -1,5 +1,5 @@
-/* The profile of one workload: models, thresholds and state (ALERTS: Ready, Thresholds, Learning
- * goes on). Time is a parameter; no threads; every change comes from a call.
+/* The profile of one workload: models, thresholds and state (docs/ALERTS.md). Time is a parameter;
+ * no threads; every change comes from a call.
  *
  * A value of a channel is on the channel's own scale: 1 is its threshold. */
 #pragma once
@@ -15,7 +15,8 @@ enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_
 
 #define PROFILE_DETECTORS_MAX 8
 
-/* Defaults are those of ALERTS.md. The demo shortens the first four in its configuration. */
+/* The reasons for the defaults: docs/ALERTS.md. The demo shortens the first four in its
+ * configuration. */
 struct profile_options {
     double ready_active_s;  /* 900: active seconds before steady is ready */
     double ready_quiet_s;   /* 600 of them without a new program, edge or pair */

@@ -1,4 +1,4 @@
-/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it
+/* The alert stage (docs/ALERTS.md, "The alert"): when an alert opens, what it takes in, when it
  * closes, and what counts as the same again. */
 #include <math.h>
 #include <stdio.h>

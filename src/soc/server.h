@@ -132,7 +132,7 @@ int find_alerts(struct request *q, const struct store_query *query, json_t **ret
 double query_number(const struct request *q, const char *name, double otherwise);
 const char *query_string(const struct request *q, const char *name); /* NULL: not given */
 
-/* {"seen", ... , "containers"}: API.md. */
+/* {"seen", ... , "containers"}: Ledger of docs/openapi.json. */
 int ledger_view(struct store *s, json_t **ret);
 int ledger_sums(struct store *s, json_t **ret); /* without blind and what follows */
 
