@@ -105,7 +105,7 @@ struct ring {
     u64 gap_first;   /* time of the first call lost since the last gap record; 0 none */
     u64 dropped;     /* all calls lost for want of room */
     u64 woken;       /* tail at the last wake-up */
-    u32 n_drops, pad2;
+    u64 pad2;
     struct ring_drop drops[RING_DROPS];
     struct ring_slot slots[RING_SLOTS];
 };

@@ -1,5 +1,6 @@
 /* Ring words -> windows, bins and counts: a pure function of words and names, apart from what it
- * remembers of each thread (its left context). CAPTURE, "Words in the ring" and "The cut". */
+ * remembers of each thread (its left context). docs/CAPTURE.md, "Words in the ring" and
+ * docs/CAPTURE.md, "The cut". */
 #pragma once
 
 #include <stdbool.h>

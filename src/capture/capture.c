@@ -183,8 +183,7 @@ int capture_open(const struct capture_options *options, struct containers *conta
     c->epoll = -1;
     if (options->node)
         snprintf(c->node, sizeof(c->node), "%s", options->node), c->options.node = c->node;
-    c->options.resume = last ? last->capture : 0;
-    int error = kernel_open(&c->options, &c->kernel);
+    int error = kernel_open(&c->options, last ? last->capture : 0, &c->kernel);
     if (!error)
         error = capture_setup(c);
     if (!error)
@@ -511,7 +510,7 @@ int capture_probe(char *why, unsigned size)
                  "CONFIG_DEBUG_INFO_BTF, as those of Debian are");
         return -ENOENT;
     }
-    int error = kernel_open(&options, &k);
+    int error = kernel_open(&options, 0, &k);
     if (error) {
         snprintf(why, size,
                  "the kernel refuses to load the programs (%s): run as root, or with "

@@ -1,5 +1,5 @@
 /* The agent's side of the kernel programs: loads and pins them, reads the rings, and cuts one block
- * a tick (CAPTURE.md). One thread calls all of this. */
+ * a tick (docs/CAPTURE.md). One thread calls all of this. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +20,6 @@ struct capture_options {
     uint64_t ring_bytes;              /* per CPU; 0: 2 MiB */
     const char *pin_directory;        /* default /sys/fs/bpf/vigia; "" for no pins (tests) */
     const char *node;                 /* node name; NULL: host name */
-    uint64_t resume;                  /* capture to be taken up before others: of the last block */
 };
 
 /* Loads and attaches the programs, or takes up the pinned ones. last is the spool's last block (its

@@ -1,5 +1,5 @@
 /* Which cgroup is which container, and is it wanted: runtime state on disk (containerd, CRI-O,
- * Docker, podman, runc), cgroup v1, v2 and mixed (CAPTURE, "Which container").
+ * Docker, podman, runc), cgroup v1, v2 and mixed (docs/CAPTURE.md, "Which container").
  *
  * One thread calls all of this. Metadata is written by others: it is read bounded, never followed
  * out of its directory, kept as it is (cut to CONTAINER_STRING_MAX) and escaped where it is shown.

@@ -286,7 +286,7 @@ static int kernel_new(struct kernel **ret)
 
 DEFINE_CLEANUP(kernel_abandon, struct kernel *)
 
-int kernel_open(const struct capture_options *o, struct kernel **ret)
+int kernel_open(const struct capture_options *o, uint64_t resume, struct kernel **ret)
 {
     CLEANUP(kernel_abandonp) struct kernel *k = NULL;
     libbpf_set_print(libbpf_log);
@@ -295,7 +295,7 @@ int kernel_open(const struct capture_options *o, struct kernel **ret)
         return error;
     const char *directory = o->pin_directory ? o->pin_directory : PINS_DIRECTORY;
     if (*directory) {
-        error = kernel_take_up(k, directory, o->resume);
+        error = kernel_take_up(k, directory, resume);
         if (!error) {
             *ret = TAKE(k);
             return 0;

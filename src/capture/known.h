@@ -14,8 +14,9 @@ struct known_process {
     char *path, *arguments;
 };
 
-#define KNOWN_TEXTS_MAX (1u << 17) /* two generations; the dictionary of the kernel holds as many  \
-                                    */
+#define KNOWN_TEXTS_MAX                                                                            \
+    (1u << 17) /* two generations; the dictionary of the kernel holds as many                      \
+                */
 #define KNOWN_PROCESSES_MAX (1u << 16)
 
 struct known {
@@ -23,8 +24,8 @@ struct known {
     struct aging programs;   /* exec number -> text id of the program key */
     struct aging sent;       /* hash of (container, text id) -> tick in which a block told it */
     struct table tgids;      /* tgid -> index + 1 of the newest process */
-    struct known_process *processes;            /* [n_processes]; a free one has tgid 0 */
-    uint32_t n_processes, processes_size, free; /* free: first free, index + 1, chained by older */
+    struct known_process *processes; /* [n_processes]; a free one has tgid 0 */
+    uint32_t n_processes, free;      /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
     int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */

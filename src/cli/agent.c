@@ -34,8 +34,8 @@ static void resend_texts(struct agent *a)
     a->blocks_lost = s.blocks_lost + s.blocks_corrupt;
 }
 
-/* Declared degradation (DESIGN, idea 5): what is not yet acknowledged fills the spool, or the disk
- * refuses blocks. Each step comes back by itself. */
+/* Declared degradation (docs/CAPTURE.md, "Under pressure"): what is not yet acknowledged fills the
+ * spool, or the disk refuses blocks. Each step comes back by itself. */
 static enum capture_level level_for(struct agent *a, uint64_t now_ns)
 {
     struct spool_stats s;

@@ -1,4 +1,5 @@
-/* The agent's thread: kernel rings -> blocks -> spool (DESIGN, "What flows"). */
+/* The agent's thread: kernel rings -> blocks -> spool (docs/ARCHITECTURE.md, "The path of a call").
+ */
 #pragma once
 
 #include <stdbool.h>

@@ -47,13 +47,14 @@ int janitor_start(const struct config *config, const char *database, struct jani
     if (!j)
         return -ENOMEM;
     stop_init(&j->stop);
-    store_retention_default(&j->retention);
     j->retention.windows_age_s = config->retention.windows_days * DAY_S;
+    j->retention.anomalous_age_s = config->retention.anomalous_days * DAY_S;
     j->retention.bins_second_age_s = config->retention.bins_second_hours * 3600.0;
     j->retention.bins_minute_age_s = config->retention.bins_minute_days * DAY_S;
     j->retention.bins_hour_age_s = config->retention.bins_hour_days * DAY_S;
     j->retention.scores_age_s = config->retention.scores_days * DAY_S;
     j->retention.alerts_age_s = config->retention.alerts_days * DAY_S;
+    j->retention.processes_age_s = config->retention.processes_days * DAY_S;
     j->retention.size_max_bytes = (uint64_t)config->retention.size_max_mib << 20;
     struct store_options options = {.path = database};
     int r = store_open(NULL, &options, &j->store);

@@ -268,7 +268,8 @@ static void up_stop(struct up *u)
         close(u->lock_fd);
 }
 
-/* The selection of containers is taken over at once; the rest needs a restart, and says so. */
+/* The selection of containers is taken over at once; the rest needs a restart, and says so:
+ * workload_label too, since a container does not move from one profile to another. */
 static void config_reload(struct up *u)
 {
     struct config *fresh = NULL;

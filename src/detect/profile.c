@@ -327,7 +327,6 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .learnt_s = profile_learnt_s(p),
         .alerts = p->alerts,
         .per_day_upper95 = -1,
-        .updated = p->now_ns / 1e9,
     };
     for (int phase = 0; phase < PHASES; phase++) {
         ret->phase[phase].state = p->limits[phase].ready ? PROFILE_READY : PROFILE_LEARNING;

@@ -1,6 +1,6 @@
-/* The profile of one workload: models, thresholds and state (ALERTS: Ready, Thresholds, Learning
- * goes on). Time is a parameter; every change comes from a call. Calibration has a thread of its
- * own, but what comes of it is taken over at a fixed time, by a call (calibration.c).
+/* The profile of one workload: models, thresholds and state (docs/ALERTS.md). Time is a parameter;
+ * every change comes from a call. Calibration has a thread of its own, but what comes of it is
+ * taken over at a fixed time, by a call (calibration.c).
  *
  * A value of a channel is on the channel's own scale: 1 is its threshold. */
 #pragma once
@@ -16,7 +16,8 @@ enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_
 
 #define PROFILE_DETECTORS_MAX 8
 
-/* Defaults are those of ALERTS.md. The demo shortens the first four in its configuration. */
+/* The reasons for the defaults: docs/ALERTS.md. The demo shortens the first four in its
+ * configuration. */
 struct profile_options {
     double ready_active_s;  /* 900: active seconds before steady is ready */
     double ready_quiet_s;   /* 600 of them without a new program, edge or pair */
@@ -149,7 +150,6 @@ struct profile_status {
     uint64_t alerts;                                  /* groups raised since ready */
     double alerts_since;                              /* wall s; 0 not ready */
     double per_day_upper95; /* chi2(.95; 2k+2) / 2T; negative: no time yet */
-    double updated;         /* wall s */
 };
 void profile_status(const struct profile *p, struct profile_status *ret);
 const char *profile_workload(const struct profile *p);

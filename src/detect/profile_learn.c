@@ -1,5 +1,5 @@
-/* How a profile learns: at once while a phase is learnt, afterwards by the hour (ALERTS, "Learning
- * goes on").
+/* How a profile learns: at once while a phase is learnt, afterwards by the hour
+ * (docs/ALERTS.md, "Learning goes on").
  *
  * A content is learnt in powers of two: the 1st, 2nd, 4th, ... time it is seen, with the weight of
  * those since. So a busy workload costs a look-up per window, and counts are right within a factor

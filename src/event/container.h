@@ -35,7 +35,7 @@ struct container {
     char *pod;
     char *owner;          /* "Deployment/web", ... */
     char *command;        /* entry point and arguments, space-separated, for display */
-    char *workload;       /* workload key (ALERTS, "Names that learning hangs on") */
+    char *workload;       /* workload key (capture/workload.h) */
     char *reason;         /* why unresolved or not wanted, in words; "" otherwise */
     struct label *labels; /* [n_labels] */
     uint32_t n_labels;

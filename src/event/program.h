@@ -1,4 +1,5 @@
-/* The program key: the name that learning hangs on (ALERTS, "Names that learning hangs on"). */
+/* The program key: the name that learning hangs on (docs/ALERTS.md, "Names that learning hangs
+ * on"). */
 #pragma once
 
 #include <stddef.h>

@@ -17,7 +17,7 @@
 #define TICK_NS (250 * NS_PER_MS)
 #define PROGRAMS_MAX 256
 #define MARKS_MAX 4096
-#define NUMBER_SIGNAL_RETURN 1023 /* orig_ax -1; live it is number 15 without result (CAPTURE) */
+#define NUMBER_SIGNAL_RETURN 1023 /* orig_ax -1; live it is number 15 without result */
 #define NUMBER_RT_SIGRETURN 15
 #define NUMBER_EXIT_GROUP 231
 #define RESTART_LEAD_S                                                                             \

@@ -1,4 +1,4 @@
-/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it
+/* The alert stage (docs/ALERTS.md, "The alert"): when an alert opens, what it takes in, when it
  * closes, and what counts as the same again. */
 #include <math.h>
 #include <stdio.h>
@@ -35,8 +35,7 @@ void alert_changed(struct alert_state *a)
         a->change = 1 + ALERT_CHANGED;
 }
 
-/* Value of one item on its channel's scale. */
-static double item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d)
+double finding_item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d)
 {
     double sum = s->value * MAX(s->per, 1.0);
     return sum > 0 ? f->share[d] * s->items[i].strangeness / sum : 0;
@@ -50,7 +49,7 @@ static void opening_keys(const struct engine *e, const struct finding *f, uint64
     for (uint32_t d = 0; d < profile_detectors(f->container->profile); d++) {
         const struct score *s = &e->view.score[d];
         for (uint32_t i = 0; i < s->n; i++) {
-            double value = item_value(f, s, i, d);
+            double value = finding_item_value(f, s, i, d);
             int at = OPENING_KEYS;
             while (at > 0 && value > best[at - 1])
                 at--;
@@ -226,7 +225,7 @@ static void add_shares(struct engine *e, struct alert_state *a, const struct fin
         enum channel c = profile_detector(a->profile, d)->channel;
         const struct score *s = &e->view.score[d];
         for (uint32_t i = 0; i < s->n; i++)
-            add_key(a, s->items[i].key, item_value(f, s, i, d));
+            add_key(a, s->items[i].key, finding_item_value(f, s, i, d));
         a->detector_sum[d] += f->share[d];
         a->channel_sum[c] += f->share[d];
     }

@@ -61,8 +61,6 @@ static void process_words(json_t *process)
         json_object_set_new(process, "last", json_null());
     if (!json_object_get(process, "arguments"))
         json_object_set_new(process, "arguments", json_string(""));
-    if (!json_is_integer(flags))
-        return;
     json_int_t bits = json_integer_value(flags);
     json_t *list = json_array();
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -10,7 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
+#define ENGINE_MAGIC UINT64_C(0x3530656e69676e65) /* "engine05" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -185,7 +185,7 @@ static void sequence_state(struct alert_sequence *x, struct state *s)
 {
     state_f64(s, &x->time), state_u64(s, &x->start_ns), state_u32(s, &x->tgid);
     state_u32(s, &x->tid), state_f64(s, &x->value), state_u64(s, &x->capture);
-    state_u64(s, &x->position), state_u8(s, &x->n_expected);
+    state_u64(s, &x->position), state_u64(s, &x->key), state_u8(s, &x->n_expected);
     state_string(s, &x->program);
     detector_state(&x->detector, s);
     if (x->n_expected > EXPECTED_MAX)
@@ -249,9 +249,9 @@ static void alert_lists_state(struct alert *a, struct state *s)
 
 static void alert_body_state(struct alert *a, struct state *s)
 {
-    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->group, sizeof(a->group));
-    state_bytes(s, a->linked, sizeof(a->linked)), state_bytes(s, a->node, sizeof(a->node));
-    a->id[sizeof(a->id) - 1] = a->group[sizeof(a->group) - 1] = 0;
+    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->linked, sizeof(a->linked)),
+        state_bytes(s, a->node, sizeof(a->node));
+    a->id[sizeof(a->id) - 1] = 0;
     a->linked[sizeof(a->linked) - 1] = a->node[sizeof(a->node) - 1] = 0;
     state_f64(s, &a->score), state_bool(s, &a->provisional), state_bool(s, &a->held);
     state_bool(s, &a->open), state_u8(s, &a->phase), state_f64(s, &a->first);

@@ -104,11 +104,12 @@ static json_t *sequences_json(const struct alert *a)
             json_array_append_new(expected, json_pack("{so sf}", "name",
                                                       json_text(syscall_name(s->expected[k].sysno)),
                                                       "share", (double)s->expected[k].share));
-        json_array_append_new(
-            list, json_pack("{sf so so ss sf so so so}", "time", s->time, "process",
-                            process_id(s->tgid, s->start_ns), "program", json_text(s->program),
-                            "detector", s->detector, "value", s->value, "sentence",
-                            json_text(sentence), "calls", calls_json(s), "expected", expected));
+        json_array_append_new(list, json_pack("{sf so so ss sf so so so so}", "time", s->time,
+                                              "process", process_id(s->tgid, s->start_ns),
+                                              "program", json_text(s->program), "detector",
+                                              s->detector, "value", s->value, "sentence",
+                                              json_text(sentence), "calls", calls_json(s),
+                                              "expected", expected, "key", hex_json(s->key)));
     }
     return list;
 }
@@ -210,7 +211,6 @@ json_t *explain_alert(const struct alert *a)
     put(j, "sequences", sequences_json(a));
     put(j, "novelties", novelties_json(a));
     put(j, "keys", keys);
-    put(j, "group", text_or_null(a->group));
     put(j, "linked", text_or_null(a->linked));
     put(j, "replicas", json_integer(a->replicas));
     put(j, "repeats", json_integer(a->repeats));

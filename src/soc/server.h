@@ -37,7 +37,6 @@ struct route {
     enum allow allow;
     int (*handle)(struct request *q); /* fills q->reply, or -errno */
     const struct field *query, *body; /* NULL: none allowed; body NULL: any bytes are ignored */
-    const char *summary;
 };
 
 extern const struct route route_table[]; /* NULL-terminated */

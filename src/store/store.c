@@ -74,22 +74,6 @@ void store_ledger_parse(const json_t *body, struct ledger_count *ret)
             (uint64_t)json_integer_value(json_object_get(dropped, drop_reason_name(i)));
 }
 
-void store_retention_default(struct store_retention *ret)
-{
-    const double day = 86400;
-    *ret = (struct store_retention){
-        .windows_age_s = 7 * day,
-        .anomalous_age_s = 90 * day,
-        .bins_second_age_s = day / 4,
-        .bins_minute_age_s = 14 * day,
-        .bins_hour_age_s = 400 * day,
-        .alerts_age_s = 400 * day,
-        .scores_age_s = 30 * day,
-        .processes_age_s = 7 * day,
-        .size_max_bytes = UINT64_C(4) << 30,
-    };
-}
-
 void store_rows_done(struct store_rows *r)
 {
     json_decref(r->body);

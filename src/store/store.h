@@ -248,8 +248,6 @@ struct store_retention {
      * minutes, scores, anomalous windows. Alerts, profiles, ledger, audit never go for size. */
     uint64_t size_max_bytes;
 };
-/* The defaults of docs/OPERATIONS.md. */
-void store_retention_default(struct store_retention *ret);
 
 /* All log what they fail at, naming the file and what to do, and return
  *   -ENOENT   no such database (read_only), document or spool

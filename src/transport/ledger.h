@@ -1,6 +1,6 @@
-/* The ledger's arithmetic: seen = delivered + dropped, per container, over many blocks (CAPTURE,
- * "Ledger"). The store keeps the sum over acknowledged blocks; `vigia ledger` adds what is in the
- * spool behind them (in flight). */
+/* The ledger's arithmetic: seen = delivered + dropped, per container, over many blocks
+ * (docs/CAPTURE.md, "The ledger"). The store keeps the sum over acknowledged blocks; `vigia ledger`
+ * adds what is in the spool behind them (in flight). */
 #pragma once
 
 #include <stdbool.h>

@@ -162,7 +162,6 @@ static int recover(struct spool *s)
         if (fd < 0 || ftruncate(fd, (off_t)end) < 0)
             return -errno;
         s->segments[i].size = end;
-        s->stats.torn_bytes += torn;
         log_warn("spool %s: cut %" PRIu64 " torn bytes off the end of %s", s->directory, torn,
                  name);
     }
@@ -340,7 +339,6 @@ static void count_loss(struct spool *s)
         if (codec_salvage(bytes.data, bytes.size, &b) == 0)
             loss_add(&s->loss, b, head.seen, DROP_SPOOL_FULL);
         s->stats.blocks_lost++;
-        s->stats.calls_lost += head.calls;
     }
 }
 
@@ -411,7 +409,6 @@ static void appended(struct spool *s, struct block *b)
     last->size += s->bytes.size;
     s->stats.last_sequence = b->sequence = s->next_sequence++;
     memcpy(b->spool, s->uuid, sizeof(b->spool));
-    s->stats.blocks_written++;
     s->stats.bytes_written += s->bytes.size;
     s->unsynced = true;
     loss_done(&s->loss);

@@ -15,7 +15,7 @@ import urllib.parse
 
 import api
 import samples
-from api import Client, Server, start
+from api import USER_PASSWORD, Client, Server, start, vigia_user
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
 GOLDEN = os.path.join(SOURCE, "tests/golden/golden.vgr")
@@ -127,27 +127,54 @@ def test_ledger_in_flight():
             assert one["balanced"] == (seen == delivered + sum(dropped) - dropped[2]), one
 
 
+class Contract:
+    """docs/openapi.json, as the server gives it: replies hold what it says, all of it and nothing else."""
+
+    def __init__(self, client):
+        self.client, self.checked = client, set()
+        status, self.doc = client.get("/openapi.json")
+        assert status == 200
+
+    def check(self, method, path, route=None, body=None):
+        import jsonschema
+        route = route or path.split("?")[0]
+        status, data = self.client.call(method, path, body=body)
+        reply = self.doc["paths"][route][method.lower()]["responses"][str(status)]
+        schema = reply["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator({**schema, "components": self.doc["components"]}).validate(data)
+        self.checked.add((method, route))
+        return status, data
+
+    def open_objects(self, schema, at, closed=False):
+        """Where a reply may have members that the contract does not name, without its saying so."""
+        closed = closed or "additionalProperties" in schema or "unevaluatedProperties" in schema
+        if "$ref" in schema:
+            name = schema["$ref"].rsplit("/", 1)[1]
+            yield from self.open_objects(self.doc["components"]["schemas"][name], f"{at} {name}", closed)
+        elif "object" in schema.get("type", "") and not closed:
+            yield at
+        for part in schema.get("allOf", []):
+            yield from self.open_objects(part, at, closed)
+        inner = [*schema.get("properties", {}).items(), *(("any", s) for s in schema.get("anyOf", []))]
+        inner += [("[]", schema["items"])] if "items" in schema else []
+        for name, part in inner:
+            yield from self.open_objects(part, f"{at} {name}")
+
+
 def test_openapi():
     """Routes of the program are routes of docs/openapi.json, both ways; replies are as it says."""
-    import jsonschema
     server, c = start(SERVE, samples.ALL, ["sink=file,path=/dev/null"])
     with server:
-        status, doc = c.get("/openapi.json")
-        assert status == 200
+        contract = Contract(c)
+        doc, check, checked = contract.doc, contract.check, contract.checked
         with open(os.path.join(SOURCE, "docs/openapi.json"), encoding="utf-8") as f:
             assert doc == json.load(f)
         said = {(m.upper(), p) for p, ms in doc["paths"].items() for m in ms}
         assert said == routes_of_source(), said ^ routes_of_source()
-
-        def check(method, path, route, body=None):
-            status, data = c.call(method, path, body=body)
-            reply = doc["paths"][route][method.lower()]["responses"][str(status)]
-            schema = reply["content"]["application/json"]["schema"]
-            jsonschema.Draft202012Validator({**schema, "components": doc["components"]}).validate(data)
-            checked.add((method, route))
-            return status, data
-
-        checked = set()
+        left = [o for p, ms in doc["paths"].items() for m, r in ms.items() for reply in r["responses"].values()
+                for content in reply.get("content", {}).values()
+                for o in contract.open_objects(content["schema"], f"{m} {p}")]
+        assert not left, f"open schemas: {left}"
         for path in GETS + ["/openapi.json"]:
             route = "/api/v1" + ("/alerts/{id}" if path == "/alerts/a1" else path.split("?")[0])
             assert check("GET", "/api/v1" + path, route)[0] == 200
@@ -169,6 +196,36 @@ def test_openapi():
               {"name": "admin", "password": "another battery"})
         left = said - checked - {("GET", "/"), ("GET", "/metrics")}
         assert not left, f"replies of {left} are not checked"
+
+
+def test_openapi_of_the_pipeline():
+    """What the pipeline itself writes, from a recording, is as docs/openapi.json says; alerts are those of
+    the golden story."""
+    golden = os.path.join(SOURCE, "tests/golden")
+    with open(os.path.join(golden, "alerts.json"), encoding="utf-8") as f:
+        alerts = json.load(f)
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "replay", "--into", d,
+                        os.path.join(SOURCE, "deploy/recording.vgr")], check=True, stdout=subprocess.DEVNULL)
+        server, c = start(SERVE, [{"kind": "alert", "key": a["id"], "time": a["first"], "body": a} for a in alerts],
+                          directory=d)
+        with server:
+            check = Contract(c).check
+            _, o = check("GET", "/api/v1/overview")
+            assert o["live"]["mode"] == "replay" and o["latest"] and o["workloads"], o
+            for path in ["/alerts", "/workloads", "/containers", "/coverage", "/ledger"]:
+                check("GET", "/api/v1" + path)
+            for a in alerts:
+                _, a = check("GET", "/api/v1/alerts/" + a["id"], "/api/v1/alerts/{id}")
+                named = {x["key"] for x in a["sequences"]} & set(a["keys"])
+                assert named, "the page can say of no sequence's key what it stands for"
+            for w in o["workloads"]:
+                for path in ["/workload", "/workload/series"]:
+                    check("GET", f"/api/v1{path}?key=" + urllib.parse.quote(w["workload"]))
+            processes = 0
+            for k in c.get("/containers")[1]["containers"]:
+                processes += len(check("GET", "/api/v1/container?key=" + k["key"])[1]["processes"])
+            assert processes, "the recording has processes"
 
 
 def routes_of_source():
@@ -217,17 +274,10 @@ def test_csrf_and_roles():
                     "suppression added", "sinks tested"} <= actions, actions
 
 
-USER_PASSWORD = "an honest password"
-
-
 def vigia(server, *arguments, **how):
     return subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), *arguments, "-d",
                            server.directory, "-c", "/dev/null"], stdout=subprocess.PIPE, check=True,
                           **how)
-
-
-def vigia_user(server, *arguments, password=USER_PASSWORD):
-    vigia(server, "user", *arguments, input=(password or "").encode() + b"\n")
 
 
 def test_verdicts():

@@ -283,7 +283,7 @@ static void a_damaged_header_costs_nothing(void **state)
         for (uint64_t i = 1; i <= 4; i++)
             expect(s, i, i);
         spool_get_stats(s, &stats);
-        assert_true(stats.blocks_corrupt == 0 && stats.torn_bytes == 0);
+        assert_int_equal(stats.blocks_corrupt, 0);
         CLEANUP(block_freep) struct block *last = NULL;
         assert_int_equal(spool_last(s, &last), 0);
         assert_int_equal(last->sequence, 4);
@@ -408,7 +408,7 @@ static void the_bound_holds_and_loss_is_counted(void **state)
         if (i == 50)
             spool_acknowledge(s, 10); /* nothing has been read: 11... are lost when they go */
     }
-    assert_true(stats.blocks_lost > 100 && stats.calls_lost > 0);
+    assert_true(stats.blocks_lost > 100);
     struct ledger ledger;
     ledger_init(&ledger);
     for (uint64_t next = 1; next <= 200;) {
@@ -483,7 +483,7 @@ static void what_is_acknowledged_is_no_loss(void **state)
     }
     struct spool_stats stats;
     spool_get_stats(s, &stats);
-    assert_true(stats.first_sequence > 1 && stats.blocks_lost == 0 && stats.calls_lost == 0);
+    assert_true(stats.first_sequence > 1 && stats.blocks_lost == 0);
     spool_close(s);
 }
 
@@ -520,7 +520,7 @@ static void full_disk(void **state)
     spool_close(s);
     s = open_spool(1 << 20, 16384, false);
     spool_get_stats(s, &stats);
-    assert_true(stats.torn_bytes == 0 && stats.last_sequence == n + 1);
+    assert_true(stats.last_sequence == n + 1);
     append(s, n + 2);
     expect(s, n + 2, n + 2);
     spool_close(s);
