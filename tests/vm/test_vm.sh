@@ -60,7 +60,7 @@ boot() {
     local kernel=$1 monitor=$work/$2.monitor log=$build/vm/$2.log
     shift 2
     for _ in 1 2; do
-        timeout 480 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp 2,sockets=3,maxcpus=3 -m 1024 \
+        timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp 2,sockets=3,maxcpus=3 -m 1024 \
             -kernel "$kernel" -initrd "$work/initrd" \
             -append "console=ttyS0 panic=-1 no_timer_check mitigations=off vigia.emulated=1 -- $source $build $*" \
             -nodefaults -no-reboot -display none -nic none -serial stdio \
