@@ -49,6 +49,9 @@ void assembler_free(struct assembler *a);
 int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
                   uint32_t windows_max, const struct names *names, struct block *b);
 
+/* Calls known to be lost, as the cut that follows has to know. */
+int assembler_lost(struct assembler *a, const struct gap *gap, struct block *b);
+
 /* Forgets what the last cut changed (its block was not kept). */
 void assembler_roll_back(struct assembler *a);
 

@@ -107,6 +107,8 @@ static int capture_start(struct capture *c)
     int error = kernel_attach_cgroups(c->kernel);
     if (!error)
         error = decide_scan(&c->decide, clock_mono_ns());
+    if (!error && !c->kernel->control->joins_from)
+        c->kernel->control->joins_from = clock_mono_ns();
     if (!error)
         error = kernel_attach_calls(c->kernel);
     if (error)
@@ -150,7 +152,7 @@ static int capture_setup(struct capture *c)
     k->control->stamp = c->options.timing == TIMING_STAMP;
     k->control->host = c->options.host;
     k->control->level = LEVEL_FULL; /* whatever an agent before us had to do */
-    c->draining = true;             /* and what it left in the bins */
+    c->draining = 2;                /* and what it left in the bins */
     c->records = c->records_committed = records_tail(k);
     c->misses = c->misses_committed = kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();
@@ -221,7 +223,7 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     if (now_ns >= c->sweep_ns) {
         c->sweep_ns = now_ns + EXITED_KEPT_NS;
         uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
-        known_sweep(&c->known, before);
+        known_sweep(&c->known, before, now_ns, (pid_t)c->kernel->control->self_tgid == getpid());
         decide_forget(&c->decide, c->cut_ns);
         assembler_sweep(c->assembler, before, process_ended, c);
     }
@@ -294,6 +296,19 @@ static int misses_tell(struct capture *c, struct block *b)
     return 0;
 }
 
+/* Calls on CPUs that were added to the machine since the last cut. */
+static int no_ring_tell(struct capture *c, uint64_t t0, struct block *b)
+{
+    c->no_ring = __atomic_load_n(&c->kernel->control->no_ring, __ATOMIC_RELAXED);
+    const struct gap gap = {.first_ns = c->cut_ns,
+                            .last_ns = t0,
+                            .calls = c->no_ring,
+                            .container = CONTAINER_UNKNOWN,
+                            .cpu = UINT16_MAX,
+                            .reason = DROP_RING_FULL};
+    return c->no_ring ? assembler_lost(c->assembler, &gap, b) : 0;
+}
+
 static void block_head(struct capture *c, uint64_t t0, struct block *b)
 {
     b->capture = c->kernel->capture_id;
@@ -317,6 +332,8 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
     c->known.tick++;
     heads_read(c);
     int error = records_read(c->kernel, &c->known, &c->decide, &c->records);
+    if (!error)
+        error = no_ring_tell(c, t0, b);
     if (!error)
         error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
     if (!error)
@@ -382,6 +399,7 @@ void capture_commit(struct capture *c, const struct block *b)
     degraded_clear(c);
     c->records_committed = c->records;
     c->misses_committed = c->misses;
+    __atomic_sub_fetch(&c->kernel->control->no_ring, c->no_ring, __ATOMIC_RELAXED);
     c->uncommitted = false;
     for (uint32_t i = 0; i < c->n_changed; i++)
         container_done(&c->changed[i]);
@@ -430,7 +448,7 @@ void capture_set_level(struct capture *c, enum capture_level level)
 
 void capture_resend_texts(struct capture *c)
 {
-    table_clear(&c->known.sent);
+    aging_clear(&c->known.sent);
     c->kernel->control->epoch++;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
@@ -443,7 +461,7 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .ring_bytes = c->kernel->ring_words * 8,
         .threads = assembler_threads(c->assembler),
         .processes = c->known.tgids.n,
-        .texts = c->known.dictionary.n,
+        .texts = c->known.dictionary.young.n + c->known.dictionary.old.n,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,

@@ -344,6 +344,7 @@ void containers_remove(struct containers *c, uint32_t number, uint64_t now_ns)
     /* The state is left for a moment when a runtime deletes the cgroup first. */
     if (e->c.state == CONTAINER_UNRESOLVED)
         resolve(c, e, now_ns);
+    judge(c, e, now_ns);
     e->c.state = CONTAINER_GONE;
     e->c.gone_ns = now_ns;
     e->changed = true;

@@ -59,7 +59,8 @@ int kernel_open(const struct capture_options *options, uint64_t resume, struct k
 int kernel_attach_cgroups(struct kernel *k);
 int kernel_attach_calls(struct kernel *k);
 
-/* Makes the rings of CPUs that came online. Returns how many. */
+/* Makes the rings of CPUs that are there and have none; of those offline too, since they may come
+ * online at any moment. Returns how many. */
 int kernel_add_cpus(struct kernel *k);
 /* Attaches or detaches the entry program. */
 int kernel_time_entries(struct kernel *k, bool on);

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/selection.h"
 
 struct agent {
     pthread_t thread;
@@ -22,38 +23,6 @@ struct agent {
     uint64_t failing_since_ns;
     uint64_t blocks_lost; /* by the spool, when texts were last sent again */
 };
-
-/* NULL-ended, as the selector wants it; the strings stay the configuration's. */
-static const char **ended(char **items, uint32_t n)
-{
-    const char **list = calloc(n + 1, sizeof(*list));
-    for (uint32_t i = 0; list && i < n; i++)
-        list[i] = items[i];
-    return list;
-}
-
-static void selector_done(struct container_selector *s)
-{
-    free((void *)s->names);
-    free((void *)s->images);
-    free((void *)s->namespaces);
-    free((void *)s->labels);
-    free((void *)s->exclude);
-}
-
-static int selector_init(const struct config *config, struct container_selector *ret)
-{
-    const typeof(config->containers) *c = &config->containers;
-    *ret = (struct container_selector){
-        .names = ended(c->names, c->n_names),
-        .images = ended(c->images, c->n_images),
-        .namespaces = ended(c->namespaces, c->n_namespaces),
-        .labels = ended(c->labels, c->n_labels),
-        .exclude = ended(c->exclude, c->n_exclude),
-    };
-    return ret->names && ret->images && ret->namespaces && ret->labels && ret->exclude ? 0
-                                                                                       : -ENOMEM;
-}
 
 /* A segment that the spool dropped took texts with it that are sent only once. */
 static void resend_texts(struct agent *a)
@@ -146,10 +115,10 @@ static void *run(void *arg)
 static int open_parts(struct agent *a, const struct config *config)
 {
     struct containers_options containers = {.workload_label = config->containers.workload_label};
-    int r = selector_init(config, &containers.selector);
+    int r = selection_init(config, &containers.selector);
     if (r == 0)
         r = containers_new(&containers, &a->containers);
-    selector_done(&containers.selector);
+    selection_done(&containers.selector);
     if (r < 0)
         return r;
     struct capture_options capture = {
@@ -202,8 +171,8 @@ int agent_start(const struct config *config, struct spool *spool, struct agent *
 
 int agent_select(struct agent *a, const struct config *config)
 {
-    CLEANUP(selector_done) struct container_selector selector;
-    int r = selector_init(config, &selector);
+    CLEANUP(selection_done) struct container_selector selector;
+    int r = selection_init(config, &selector);
     if (r < 0)
         return r;
     pthread_mutex_lock(&a->lock);

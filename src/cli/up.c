@@ -1,5 +1,6 @@
 /* vigia up: all layers in one process. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -359,6 +360,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     log_set_level(u.options.common.verbose ? LOG_LEVEL_DEBUG : (enum log_level)(u.config->log - 1));
     setvbuf(stdout, NULL, _IOLBF, 0);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* large buffers go back to the kernel when freed */
 
     sigset_t signals;
     signals_take(&signals);

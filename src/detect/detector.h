@@ -5,7 +5,9 @@
  * what it has seen before and rescore (docs/ALERTS.md, "The alert").
  *
  * score() is a pure function of model and sample: any number of threads may score with one model as
- * long as none learns. learn, merge and prepare need the model for themselves. */
+ * long as none learns. learn, merge and prepare need the model for themselves. Other models are
+ * learnt on other threads at the same time (calibration): state outside of a model is thread-local.
+ */
 #pragma once
 
 #include <stdbool.h>

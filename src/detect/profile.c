@@ -87,6 +87,8 @@ void profile_free(struct profile *p)
         free(p->bins[phase].items);
     }
     contents_done(&p->contents);
+    if (p->calibration)
+        calibration_free(p->calibration);
     free(p->deltas);
     free(p->workload);
     free(p);
@@ -123,6 +125,11 @@ double profile_idle_s(const struct profile *p, uint64_t now_ns)
     if (!p->seen_ns)
         return -1;
     return now_ns > p->seen_ns ? (double)(now_ns - p->seen_ns) / 1e9 : 0;
+}
+
+double profile_learnt_s(const struct profile *p)
+{
+    return p->observed_s;
 }
 
 uint32_t profile_version(const struct profile *p)
@@ -237,6 +244,12 @@ static void steady_status(const struct profile *p, struct profile_phase_status *
     ret->progress = MIN(p->active_s / MAX(o->ready_active_s, 1), quiet / MAX(o->ready_quiet_s, 1));
     ret->progress = ret->state != PROFILE_LEARNING ? 1 : MIN(MAX(ret->progress, 0), .99);
     ret->eta_s = ret->state != PROFILE_LEARNING ? 0 : p->active_s ? MAX(left, 1) : -1;
+    if (ret->state == PROFILE_LEARNING && calibration_due(p, PHASE_STEADY)) {
+        ret->progress = .99;
+        ret->eta_s = calibration_left_s(p);
+        snprintf(ret->reason, sizeof(ret->reason), "learnt, calibrating");
+        return;
+    }
     double wall = profile_s(p, p->now_ns);
     if (ret->eta_s > 0 && p->active_s > 30)
         ret->eta_s *= MAX(wall / p->active_s, 1); /* idle time does not count */
@@ -264,6 +277,8 @@ static void startup_status(const struct profile *p, struct profile_phase_status 
     ret->eta_s = ret->state == PROFILE_READY ? 0 : -1;
     if (ret->state == PROFILE_READY)
         snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt", p->starts_done);
+    else if (calibration_due(p, PHASE_STARTUP))
+        snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt, calibrating", p->starts_done);
     else
         snprintf(ret->reason, sizeof(ret->reason),
                  "%u of %u starts seen; until then what is strange in a start is held, not sent",
@@ -283,8 +298,8 @@ static void threshold_status(const struct profile *p, enum phase phase,
         }
         if (l->theta[c] <= 0) {
             ret->threshold[c] = 0;
-            ret->off[c] = phase == PHASE_STARTUP && c == CHANNEL_FREQUENCY
-                              ? "too few starts seen to know how their rates vary"
+            ret->off[c] = phase == PHASE_STARTUP && c != CHANNEL_NOVELTY
+                              ? "too few starts seen to know how they vary"
                               : off;
         }
     }
@@ -296,7 +311,7 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .workload = p->workload,
         .state = p->state,
         .version = p->version,
-        .provisional = profile_provisional(p, PHASE_STEADY),
+        .provisional = p->limits[PHASE_STEADY].ready && profile_provisional(p, PHASE_STEADY),
         .asked_per_day = p->options.alerts_per_day,
         .calls = p->calls,
         .windows = p->windows,
@@ -304,7 +319,7 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .pairs = p->pairs,
         .ngrams = p->ngrams,
         .active_s = p->active_s,
-        .learnt_s = p->observed_s,
+        .learnt_s = profile_learnt_s(p),
         .alerts = p->alerts,
         .per_day_upper95 = -1,
     };

@@ -1,5 +1,6 @@
 /* The profile of one workload: models, thresholds and state (docs/ALERTS.md). Time is a parameter;
- * no threads; every change comes from a call.
+ * every change comes from a call. Calibration has a thread of its own, but what comes of it is
+ * taken over at a fixed time, by a call (calibration.c).
  *
  * A value of a channel is on the channel's own scale: 1 is its threshold. */
 #pragma once
@@ -78,13 +79,17 @@ void profile_hold(struct profile *p, const struct profile_place *at, const struc
  * frequency detectors go to ret [PROFILE_DETECTORS_MAX]. */
 void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
                     uint32_t active_calls, struct score *ret);
-/* Time goes on: merges what has waited long enough. */
+/* Time goes on: merges what has waited long enough, takes over what was calibrated. */
 void profile_tick(struct profile *p, uint64_t now_ns);
+/* Begins the calibration that is due, if one is: at the end of a block, so that it is the same
+ * whenever the profile is saved. True if one runs now. */
+bool profile_calibrate_next(struct profile *p, uint64_t now_ns);
+bool profile_calibrating(const struct profile *p); /* one runs */
 /* An alert of this container; raised: it is a new group and counts against what was asked. */
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
                      bool raised);
-/* Benign: what the alert held enters the model, calibrated anew; else it is dropped. Returns the
- * number of contents. */
+/* Benign: what the alert held enters the model, to be calibrated anew; else it is dropped. Returns
+ * the number of contents. */
 uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_t now_ns);
 
 uint32_t profile_detectors(const struct profile *p);
@@ -114,8 +119,9 @@ bool profile_provisional(const struct profile *p, enum phase phase);
 uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max, uint64_t *ret);
 /* Seconds since its last window or second with calls; negative: there was none yet. */
 double profile_idle_s(const struct profile *p, uint64_t now_ns);
+double profile_learnt_s(const struct profile *p); /* seconds with calls */
 uint32_t profile_version(const struct profile *p);
-/* Raised by every change of state, reason (by minute) or version. */
+/* Raised by every change of state, reason (every ten seconds) or version. */
 uint64_t profile_changes(const struct profile *p);
 
 /* How far a phase is, for people. */

@@ -57,12 +57,8 @@ void profile_start_done(struct profile *p, uint32_t start, uint64_t now_ns)
     touch(p, now_ns);
     p->starts_done++;
     p->changes++;
-    if (p->limits[PHASE_STARTUP].ready || p->starts_done < p->options.ready_starts ||
-        !p->limits[PHASE_STEADY].ready)
-        return;
-    p->ready_ns[PHASE_STARTUP] = now_ns;
-    profile_prepare(p, PHASE_STARTUP);
-    profile_calibrate(p, PHASE_STARTUP);
+    if (p->limits[PHASE_STEADY].ready)
+        calibration_request(p);
 }
 
 void profile_learn(struct profile *p, enum phase phase, const struct sample *s, uint32_t weight)
@@ -319,19 +315,6 @@ static void keep_bin(struct profile *p, const struct profile_place *at, const st
     b->items[b->n++] = item;
 }
 
-static void become_ready(struct profile *p, uint64_t now_ns)
-{
-    p->ready_ns[PHASE_STEADY] = now_ns;
-    p->state = PROFILE_READY;
-    profile_prepare(p, PHASE_STEADY);
-    profile_calibrate(p, PHASE_STEADY);
-    if (p->starts_done < p->options.ready_starts)
-        return;
-    p->ready_ns[PHASE_STARTUP] = now_ns;
-    profile_prepare(p, PHASE_STARTUP);
-    profile_calibrate(p, PHASE_STARTUP);
-}
-
 static void count_second(struct profile *p, const struct profile_place *at, uint32_t active_calls)
 {
     uint64_t second = at->now_ns / NS_PER_S;
@@ -346,7 +329,7 @@ static void count_second(struct profile *p, const struct profile_place *at, uint
         p->active_s >= o->ready_active_s && p->active_s - p->last_new_active_s >= o->ready_quiet_s;
     bool forced = o->ready_after_s > 0 && profile_s(p, at->now_ns) >= o->ready_after_s;
     if (!p->limits[PHASE_STEADY].ready && (learnt || forced))
-        become_ready(p, at->now_ns);
+        calibration_request(p);
 }
 
 void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
@@ -453,15 +436,6 @@ static bool delta_due(const struct profile *p, const struct delta *d, uint32_t n
     return !d->alert && now_s >= d->from_s + PROFILE_HOUR_S + wait_s;
 }
 
-static void calibrate_again(struct profile *p)
-{
-    for (int phase = 0; phase < PHASES; phase++) {
-        profile_prepare(p, phase);
-        if (p->limits[phase].ready)
-            profile_calibrate(p, phase);
-    }
-}
-
 static void judge_state(struct profile *p, uint64_t now_ns)
 {
     uint32_t recent = 0;
@@ -481,6 +455,7 @@ static void judge_state(struct profile *p, uint64_t now_ns)
 void profile_tick(struct profile *p, uint64_t now_ns)
 {
     touch(p, now_ns);
+    calibration_follow(p, now_ns);
     uint64_t minute = now_ns / NS_PER_S / 10; /* reasons name times: worth telling now and then */
     if (minute == p->reason_minute)
         return;
@@ -498,7 +473,7 @@ void profile_tick(struct profile *p, uint64_t now_ns)
     p->n_deltas = n;
     evict(p);
     if (merged)
-        calibrate_again(p);
+        calibration_again(p);
 }
 
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
@@ -540,7 +515,7 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
             p->near[i].alert = 0;
     }
     if (settled && benign)
-        calibrate_again(p);
+        calibration_again(p);
     p->changes++;
     return settled;
 }

@@ -49,7 +49,7 @@ enum process_event { PROCESS_FORK, PROCESS_EXEC, PROCESS_EXIT, PROCESS_FOUND };
 enum program_flag {
     PROGRAM_MEMFD = 1 << 0,
     PROGRAM_DELETED = 1 << 1,
-    PROGRAM_NOT_FROM_IMAGE = 1 << 2, /* written in the container's own layer */
+    PROGRAM_NOT_FROM_IMAGE = 1 << 2, /* in the upper layer of an overlay: written after the start */
     PROGRAM_JOINED = 1 << 3,  /* entered the container from outside, before its first exec there */
     PROGRAM_SESSION = 1 << 4, /* first process of a docker exec / kubectl exec session */
 };

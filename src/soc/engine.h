@@ -1,7 +1,8 @@
 /* The engine: decoded blocks in, alerts and scores out. The same code runs live, in replay, in
  * `demo` and in `eval`.
  *
- * Deterministic: no clock, no randomness, no threads; time comes from the blocks. So whoever keeps
+ * Deterministic: no clock, no randomness; time comes from the blocks, and what the thread of a
+ * calibration works out is taken over at a time of theirs (profile.h). So whoever keeps
  * engine_save()'s bytes of some block, and gives the blocks after it again, gets the same outputs
  * again, with the same ids: writing them to the store is idempotent.
  *
@@ -82,7 +83,7 @@ struct engine_output {
     const struct engine_alert *alerts;
     const struct engine_score *scores;
     const struct engine_keep *keeps;
-    const struct profile *const *profiles; /* whose state, reason (by minute) or version changed */
+    const struct profile *const *profiles; /* that changed: profile_changes() */
     uint32_t n_alerts, n_scores, n_keeps, n_profiles;
 };
 
@@ -115,8 +116,8 @@ const char *engine_text(const struct engine *e, uint64_t id); /* NULL if unknown
 enum verdict { VERDICT_NONE, VERDICT_FALSE_ALARM, VERDICT_EXPECTED, VERDICT_INCIDENT };
 
 /* What a person decided. False alarm and expected: the windows held back enter the model, and the
- * profile is calibrated anew. -ENOENT when the alert is no longer in memory. Snapshot afterwards:
- * verdicts are not in the blocks. */
+ * profile is to be calibrated anew. -ENOENT when the alert is no longer in memory. Snapshot
+ * afterwards: verdicts are not in the blocks. */
 int engine_verdict(struct engine *e, const char *id, enum verdict verdict);
 
 /* Evidence with this key never counts in this workload until it expires; key 0: nothing of the

@@ -1,6 +1,7 @@
 /* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has
  * those that were near an anomaly), and what a container did in the moment before its workload was
  * known. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
-#define PROFILE_MAX (UINT64_C(4) << 30)
+#define ENGINE_MAGIC UINT64_C(0x3530656e69676e65) /* "engine05" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -55,8 +55,6 @@ static void peaks_state(struct peaks *p, struct state *s)
     for (int c = 0; c < CHANNELS; c++) {
         state_f64(s, &p->value[c]), state_u8(s, &p->detector[c]);
         p->detector[c] %= PROFILE_DETECTORS_MAX;
-        state_bytes(s, p->why[c], sizeof(p->why[c]));
-        p->why[c][SCORE_WHY_MAX - 1] = 0;
     }
 }
 
@@ -107,6 +105,10 @@ static void container_state(struct engine *e, struct engine_container *c, struct
     pairs_state(&c->pairs, s);
     bin_state(c, s);
     peaks_state(&c->peaks, s), peaks_state(&c->minute, s);
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        state_bytes(s, c->why[ch], SCORE_WHY_MAX);
+        c->why[ch][SCORE_WHY_MAX - 1] = 0;
+    }
     if (c->phase >= PHASES)
         state_fail(s, -EBADMSG);
 }
@@ -160,7 +162,7 @@ static void process_state(struct engine_process *p, struct state *s)
 
 static void text_state(struct engine_text *t, struct state *s)
 {
-    state_u64(s, &t->id), state_u64(s, &t->class_key);
+    state_u64(s, &t->id), state_u64(s, &t->class_key), state_u64(s, &t->used);
     state_u8(s, &t->kind), state_u8(s, &t->access), state_u8(s, &t->zone);
     state_string(s, &t->text);
 }
@@ -232,7 +234,7 @@ static void alert_lists_state(struct alert *a, struct state *s)
         struct alert_novelty *x = &a->novelties[i];
         state_u8(s, &x->kind), state_f64(s, &x->time), state_u64(s, &x->start_ns);
         state_u32(s, &x->tgid), state_u32(s, &x->count), state_u64(s, &x->key);
-        state_f64(s, &x->strangeness);
+        state_f64(s, &x->strangeness), state_bool(s, &x->bold);
         state_string(s, &x->program), state_string(s, &x->text), state_string(s, &x->sentence);
         x->kind %= EVIDENCE_KINDS;
     }
@@ -298,20 +300,24 @@ static void alert_state_state(struct engine *e, struct alert_state *a, struct st
     state_u8(s, &a->verdict);
 }
 
+/* Its size, which is known afterwards, and its bytes. */
+static void save_profile(const struct profile *p, struct buf *ret)
+{
+    size_t at = ret->size;
+    buf_u64(ret, 0);
+    profile_save(p, ret);
+    uint64_t size = htole64(ret->size - at - sizeof(size));
+    if (!ret->error)
+        memcpy(ret->data + at, &size, sizeof(size));
+}
+
 static void profiles_state(struct engine *e, struct state *s)
 {
     uint32_t n = e->n_profiles;
     state_count(s, &n, 8, e->options.profiles_max);
-    struct buf bytes;
-    buf_init(&bytes, PROFILE_MAX);
     for (uint32_t i = 0; i < n && state_error(s) == 0; i++) {
         if (state_saving(s)) {
-            buf_clear(&bytes);
-            profile_save(e->profiles[i], &bytes);
-            buf_u64(s->out, bytes.size);
-            buf_append(s->out, bytes.data, bytes.size);
-            if (bytes.error && !s->out->error)
-                s->out->error = bytes.error;
+            save_profile(e->profiles[i], s->out);
         } else {
             uint64_t size = reader_u64(s->in);
             const uint8_t *data = reader_bytes(s->in, size);
@@ -324,7 +330,6 @@ static void profiles_state(struct engine *e, struct state *s)
         }
         state_u64(s, &e->profile_told[i]);
     }
-    buf_done(&bytes);
 }
 
 static void containers_state(struct engine *e, struct state *s)

@@ -179,28 +179,45 @@ def locked_database():
 
 
 def corrupt_blocks():
-    """One with damaged contents: its calls are known from the header. One with a damaged header."""
+    """One with damaged contents: its calls are known from the header. One with a damaged header, of
+    which there is a copy: nothing is lost. One without either: a blind interval."""
     with watch() as v:
         v.start()
         time.sleep(1)
         behind = waiting(v)
-        assert len(behind) >= 6, behind
+        assert len(behind) >= 8, behind
+        before = v.run("ledger")
         path, at, size, _ = behind[2]
+        seen, = struct.unpack_from("<Q", path.read_bytes(), at + 96)
         flip(path, at + size // 2)
         flip(behind[4][0], behind[4][1] + 48)
         ledger = v.run("ledger")
-        assert ledger["balanced"] and ledger["dropped"].get("corrupt block", 0) > 0, ledger
+        assert ledger["balanced"] and not ledger["blind"], ledger
+        # the damaged one's ledger may be whole, or not: what the kernel saw is known in both cases
+        assert 0 < ledger["dropped"]["corrupt block"] <= seen, (seen, ledger)
+        assert ledger["seen"] == before["seen"] > 0, (ledger, before)
         lost = ledger["dropped"]["corrupt block"]
+        path, at, size, _ = behind[6]
+        hidden, = struct.unpack_from("<Q", path.read_bytes(), at + 96)
+        flip(path, at + 48)
+        flip(path, at + size - 48)
+        place = f"{size} unreadable bytes at {at} of segment {int(path.stem)} "
+        ledger = v.run("ledger")
+        assert ledger["balanced"] and ledger["seen"] == before["seen"] - hidden, (ledger, hidden)
+        assert place in ledger["blind"][0]["reason"], ledger["blind"]
         v.start()
         time.sleep(1)
         assert v.stop() == 0
-        ledger = check(v, dropped=["corrupt block"])
+        ledger = check(v, dropped=["corrupt block"], blind=True)
         assert ledger["dropped"] == {"corrupt block": lost}, ledger
+        assert len(ledger["blind"]) == 1 and place in ledger["blind"][0]["reason"], ledger["blind"]
+        assert 0 < ledger["blind"][0]["until"] - ledger["blind"][0]["from"] < 2, ledger["blind"]
         assert len(ledger["corrupt"]) == 2, ledger["corrupt"]
         for entry in ledger["corrupt"]:
             print("  ", entry["reason"])
             assert os.path.getsize(entry["file"] + ".vgr") > 0, entry
         assert v.log().count("skipped a corrupt block") == 2, v.log()
+        assert f"the header of the block at {behind[4][1]} of {behind[4][0].name} is damaged" in v.log(), v.log()
 
 
 def torn_tail():

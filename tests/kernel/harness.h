@@ -23,6 +23,7 @@ struct harness {
     struct process *processes;
     uint32_t n_processes;
     uint64_t seen, delivered, dropped[DROP_REASONS];
+    uint64_t nobodys[DROP_REASONS]; /* dropped, not known of which container */
     uint32_t n_gaps, n_blinds, n_blocks;
     uint64_t gap_calls;
     struct block *last; /* the last committed one, when keep_last */
@@ -36,6 +37,8 @@ void harness_reopen(struct harness *h);
 void harness_close(struct harness *h, bool keep_pins);
 /* Forks; the child enters the cgroup, then runs fn(arg) and exits with what it returns. */
 pid_t harness_start(struct harness *h, int (*fn)(void *arg), void *arg);
+/* Puts a process of ours into the cgroup. */
+void harness_enter(struct harness *h, pid_t pid);
 /* One tick, kept and committed. */
 void harness_tick(struct harness *h);
 /* Waits for pid while ticking every 20 ms, then ticks until nothing comes. Returns the status. */

@@ -279,6 +279,133 @@ static void test_arguments(void **state)
     harness_close(&h, false);
 }
 
+#ifdef __x86_64__
+/* A 32-bit call from 64-bit code; pointers must lie below 4 GiB. */
+static long compat(long nr, const void *a, const void *b, const void *c, const void *d,
+                   const void *e)
+{
+    long ret;
+    __asm__ volatile("int $0x80"
+                     : "=a"(ret)
+                     : "0"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+                     : "memory", "r8", "r9", "r10", "r11");
+    return ret;
+}
+#define N(n) ((const void *)(uintptr_t)(n))
+
+/* Numbers of <asm/unistd_32.h>, which cannot be had beside those of the native table. */
+static int with_compat_arguments(void *arg)
+{
+    char *low =
+        mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    char *a = low, *b = low + 256, *edge = low + 4096 - 12;
+    uint32_t *call = (uint32_t *)(void *)(low + 512), *message = (uint32_t *)(void *)(low + 640);
+    uint64_t *how = (uint64_t *)(void *)(low + 768);
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)(low + 1024);
+    const void *here = N(AT_FDCWD);
+    (void)arg;
+    if (low == MAP_FAILED || mprotect(low + 4096, 4096, PROT_NONE))
+        return 1;
+    compat(5, strcpy(a, "/c/open"), N(O_RDONLY), NULL, NULL, NULL);
+    compat(8, strcpy(a, "/c/creat"), N(0600), NULL, NULL, NULL);
+    compat(295, here, strcpy(a, "/c/openat"), N(O_WRONLY), NULL, NULL);
+    *how = O_RDWR;
+    compat(437, here, strcpy(a, "/c/openat2"), how, N(24), NULL);
+    compat(11, strcpy(a, "/c/execve"), NULL, NULL, NULL, NULL);
+    compat(358, here, strcpy(a, "/c/execveat"), NULL, NULL, NULL);
+    compat(10, strcpy(a, "/c/unlink"), NULL, NULL, NULL, NULL);
+    compat(301, here, strcpy(a, "/c/unlinkat"), NULL, NULL, NULL);
+    compat(38, strcpy(a, "/c/from"), strcpy(b, "/c/rename"), NULL, NULL, NULL);
+    compat(302, here, a, here, strcpy(b, "/c/renameat"), NULL);
+    compat(353, here, a, here, strcpy(b, "/c/renamed"), NULL);
+    compat(9, a, strcpy(b, "/c/link"), NULL, NULL, NULL);
+    compat(303, here, a, here, strcpy(b, "/c/linkat"), NULL);
+    compat(83, a, strcpy(b, "/c/symlink"), NULL, NULL, NULL);
+    compat(212, strcpy(a, "/c/chown"), N(0), N(0), NULL, NULL);
+    compat(193, strcpy(a, "/c/truncate"), NULL, NULL, NULL, NULL);
+    compat(15, strcpy(a, "/c/chmod"), N(04755), NULL, NULL, NULL);
+    compat(125, low, N(4096), N(PROT_READ | PROT_WRITE | PROT_EXEC), NULL, NULL);
+    compat(192, NULL, N(4096), N(PROT_READ | PROT_EXEC), N(MAP_PRIVATE | MAP_ANONYMOUS), N(-1));
+    *in = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(81), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    compat(362, N(-1), in, N(sizeof(*in)), NULL, NULL);
+    in->sin_port = htons(82);
+    compat(361, N(-1), in, N(sizeof(*in)), NULL, NULL);
+    in->sin_port = htons(83);
+    message[0] = (uint32_t)(uintptr_t)in;
+    message[1] = sizeof(*in);
+    compat(370, N(-1), message, NULL, NULL, NULL);
+    /* the same through socketcall, once with arguments that end where the page does */
+    in->sin_port = htons(84);
+    memcpy(edge, (uint32_t[]){(uint32_t)-1, (uint32_t)(uintptr_t)in, sizeof(*in)}, 12);
+    compat(102, N(3), edge, NULL, NULL, NULL);
+    in->sin_port = htons(85);
+    memcpy(call, (uint32_t[]){(uint32_t)-1, 0, 0, 0, (uint32_t)(uintptr_t)in, sizeof(*in)}, 24);
+    compat(102, N(11), call, NULL, NULL, NULL);
+    memcpy(call, (uint32_t[]){AF_UNIX, SOCK_DGRAM, 0}, 12);
+    compat(102, N(1), call, NULL, NULL, NULL);
+    strcpy(a, "/bin/busybox");
+    call[0] = (uint32_t)(uintptr_t)strcpy(b, "true");
+    call[1] = 0;
+    return (int)compat(11, a, call, NULL, NULL, NULL); /* a 64-bit program: that is native again */
+}
+
+/* 32-bit calls have the arguments of native ones, under the same texts. */
+static void test_compat_arguments(void **state)
+{
+    static const struct {
+        uint16_t number, access;
+        const char *text;
+    } paths[] = {
+        {5, ACCESS_READ, "/c/open"},
+        {8, ACCESS_CREATE, "/c/creat"},
+        {295, ACCESS_WRITE, "/c/openat"},
+        {437, ACCESS_WRITE, "/c/openat2"},
+        {11, ACCESS_EXEC, "/c/execve"},
+        {358, ACCESS_EXEC, "/c/execveat"},
+        {10, ACCESS_DELETE, "/c/unlink"},
+        {301, ACCESS_DELETE, "/c/unlinkat"},
+        {38, ACCESS_RENAME, "/c/rename"},
+        {302, ACCESS_RENAME, "/c/renameat"},
+        {353, ACCESS_RENAME, "/c/renamed"},
+        {9, ACCESS_CREATE, "/c/link"},
+        {303, ACCESS_CREATE, "/c/linkat"},
+        {83, ACCESS_CREATE, "/c/symlink"},
+        {212, ACCESS_ATTRIBUTE, "/c/chown"},
+        {193, ACCESS_WRITE, "/c/truncate"},
+        {362, ACCESS_CONNECT, "loopback:81"},
+        {361, ACCESS_BIND, "loopback:82"},
+        {370, ACCESS_SEND, "loopback:83"},
+        {102, ACCESS_CONNECT, "loopback:84"},
+        {102, ACCESS_SEND, "loopback:85"},
+        {15, ACCESS_NONE, "chmod +s"},
+        {125, ACCESS_NONE, "mprotect PROT_WRITE|PROT_EXEC"},
+        {192, ACCESS_NONE, "mmap PROT_EXEC"},
+        {102, ACCESS_NONE, "socket AF_UNIX SOCK_DGRAM"},
+    };
+    struct harness h;
+    (void)state;
+    harness_open(&h, "", 0);
+    assert_int_equal(harness_wait(&h, harness_start(&h, with_compat_arguments, NULL)), 0);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        enum text_kind kind = paths[i].access == ACCESS_NONE       ? TEXT_FLAG
+                              : strchr(paths[i].text, ':') != NULL ? TEXT_ADDRESS
+                                                                   : TEXT_PATH;
+        uint64_t id = text_id(kind, paths[i].access, paths[i].text);
+        uint32_t n = 0;
+        for (uint32_t w = 0; w < h.n_windows; w++)
+            for (uint32_t k = 0; k < h.windows[w].n_calls; k++)
+                n += h.windows[w].sysno[k] == SYSNO(ABI_COMPAT, paths[i].number) &&
+                     h.windows[w].argument[k] == id;
+        if (n != 1)
+            fail_msg("%s: in %u calls, not one", paths[i].text, n);
+    }
+    assert_true(harness_has_text(&h, TEXT_PATH, ACCESS_EXEC, "/bin/busybox"));
+    assert_int_equal(h.seen, h.delivered);
+    harness_close(&h, false);
+}
+#endif
+
 static int uring(void *arg)
 {
     struct io_uring_params p = {0};
@@ -319,9 +446,15 @@ static void test_io_uring(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_abis),
-        cmocka_unit_test(test_killed),    cmocka_unit_test(test_exec),
-        cmocka_unit_test(test_arguments), cmocka_unit_test(test_io_uring),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_abis),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_exec),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_io_uring),
+#ifdef __x86_64__
+        cmocka_unit_test(test_compat_arguments),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

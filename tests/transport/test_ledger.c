@@ -88,11 +88,13 @@ static void what_a_lost_block_delivered_is_dropped(void **state)
     ledger_done(&l);
     free(joined.gaps);
     free(joined.ledger);
+    free(joined.blinds);
     carrier.capture = 2;
     assert_int_equal(loss_join(&loss, &carrier, &joined), 0);
     assert_int_equal(joined.gaps[0].container, UINT32_MAX);
     free(joined.gaps);
     free(joined.ledger);
+    free(joined.blinds);
 }
 
 int main(void)

@@ -286,6 +286,7 @@ export interface StrangeSecond {
     score: number; // 1 is the threshold
     channel: Channel;
     phase: Phase;
+    container: string; // key
     detector: string;
     version: number; // of the profile
     why: string;
