@@ -162,6 +162,7 @@ static int recover(struct spool *s)
         if (fd < 0 || ftruncate(fd, (off_t)end) < 0)
             return -errno;
         s->segments[i].size = end;
+        s->stats.torn_bytes += torn;
         log_warn("spool %s: cut %" PRIu64 " torn bytes off the end of %s", s->directory, torn,
                  name);
     }
