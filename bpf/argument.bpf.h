@@ -389,8 +389,20 @@ static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind
     return text_deliver(r, container);
 }
 
-static __always_inline bool argument_read_compat(struct record_text *r, const u32 *a, u32 form)
+/* The same for a 32-bit call, whose arguments are in struct scratch, in two global functions: the
+ * verifier goes through each once and by itself. As a part of vigia_exit they are too much for that
+ * of Linux 6.1. */
+__noinline int argument_read_compat(u32 kind)
 {
+    u32 form = kind >> 8 & 0x7f;
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return false;
+    struct record_text *r = &buffer->text;
+    const u32 *a = buffer->registers;
+    r->value = r->truncated = r->pad = 0;
+    r->number = 0;
+    r->access = kind;
     if (form == ARGUMENT_SOCKETCALL)
         return socketcall_read(r, a[0], (void *)(u64)a[1]);
     if (form == ARGUMENT_MMAP_OLD) { /* all six arguments in memory */
@@ -400,20 +412,12 @@ static __always_inline bool argument_read_compat(struct record_text *r, const u3
     return argument_read_of(r, a, form, true);
 }
 
-/* The same as argument_word() for a 32-bit call, whose arguments are in struct scratch. A global
- * function, which the verifier goes through once and by itself: as a part of vigia_exit it is too
- * much for that of Linux 6.1. */
 __noinline u64 argument_word_compat(u32 kind, u32 container)
 {
     struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    if (!buffer || !argument_read_compat(kind))
         return 0;
     struct record_text *r = &buffer->text;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = kind;
-    if (!argument_read_compat(r, buffer->registers, kind >> 8 & 0x7f))
-        return 0;
     if (r->form == FORM_FLAG)
         r->number = kind >> 16;
     return text_deliver(r, container);

@@ -45,7 +45,7 @@ for name in overlay plain; do box_stop $name; done
 import json, sys
 names, marked = {}, {}
 for line in map(json.loads, sys.stdin):
-    if "container" in line:
+    if "container" in line and line["container"]["name"]:  # without one: as it was first seen
         names[line["container"]["number"]] = line["container"]["name"].split("-")[2]
     if "process" in line and line["process"]["event"] in ("exec", "found"):
         p = line["process"]

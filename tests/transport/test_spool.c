@@ -150,53 +150,7 @@ static void blocks_come_back_in_order(void **state)
     spool_close(s);
 }
 
-/* The power goes at every byte of the last segment: all blocks that were whole come back, none
- * other, and the spool goes on with the number after them. */
-static void power_cut_at_every_byte(void **state)
-{
-    (void)state;
-    uint64_t ends[8] = {0};
-    struct spool *s = open_spool(0, 0, false);
-    for (uint64_t i = 1; i < 4; i++) {
-        append(s, i);
-        struct spool_stats stats;
-        spool_get_stats(s, &stats);
-        ends[i] = stats.size_bytes;
-    }
-    spool_close(s);
-    char path[160];
-    segment_path(1, path);
-    CLEANUP(closep) int fd = open(path, O_RDWR);
-    CLEANUP(freep) uint8_t *bytes = malloc(ends[3]);
-    assert_int_equal(read(fd, bytes, ends[3]), ends[3]);
-    for (uint64_t cut = 0; cut <= ends[3]; cut++) {
-        assert_int_equal(ftruncate(fd, 0), 0);
-        assert_int_equal(pwrite(fd, bytes, cut, 0), cut);
-        /* half of the times the file has its length, but the data never came */
-        if (cut % 2)
-            assert_int_equal(ftruncate(fd, (off_t)ends[3]), 0);
-        uint64_t whole = 0;
-        while (whole < 3 && ends[whole + 1] <= cut)
-            whole++;
-        struct spool_stats stats;
-        s = open_spool(0, 0, false);
-        spool_get_stats(s, &stats);
-        /* zeros that were zeros in the data as well are the data */
-        if (stats.last_sequence != whole)
-            assert_true(cut % 2 && stats.last_sequence > whole);
-        whole = stats.last_sequence;
-        assert_int_equal(stats.size_bytes, ends[whole]);
-        append(s, 9);
-        for (uint64_t i = cut % 16 ? whole : 1; i && i <= whole; i++)
-            expect(s, i, i);
-        expect(s, whole + 1, 9);
-        spool_get_stats(s, &stats);
-        assert_int_equal(stats.blocks_corrupt, 0);
-        spool_close(s);
-    }
-}
-
-/* A spool of n blocks in one segment, which is opened; where each ends: ends[1...n]. */
+/* A spool of n blocks in one segment; where each ends: ends[1...n]. Its file. */
 static int fill(uint64_t n, uint64_t *ends)
 {
     struct spool *s = open_spool(0, 0, false);
@@ -215,6 +169,42 @@ static int fill(uint64_t n, uint64_t *ends)
     return fd;
 }
 
+/* The power goes at every byte of the last segment: all blocks that were whole come back, none
+ * other, and the spool goes on with the number after them. */
+static void power_cut_at_every_byte(void **state)
+{
+    (void)state;
+    uint64_t ends[4];
+    CLEANUP(closep) int fd = fill(3, ends);
+    CLEANUP(freep) uint8_t *bytes = malloc(ends[3]);
+    assert_int_equal(read(fd, bytes, ends[3]), ends[3]);
+    for (uint64_t cut = 0; cut <= ends[3]; cut++) {
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, bytes, cut, 0), cut);
+        /* half of the times the file has its length, but the data never came */
+        if (cut % 2)
+            assert_int_equal(ftruncate(fd, (off_t)ends[3]), 0);
+        uint64_t whole = 0;
+        while (whole < 3 && ends[whole + 1] <= cut)
+            whole++;
+        struct spool_stats stats;
+        struct spool *s = open_spool(0, 0, false);
+        spool_get_stats(s, &stats);
+        /* zeros that were zeros in the data as well are the data */
+        if (stats.last_sequence != whole)
+            assert_true(cut % 2 && stats.last_sequence > whole);
+        whole = stats.last_sequence;
+        assert_int_equal(stats.size_bytes, ends[whole]);
+        append(s, 9);
+        for (uint64_t i = cut % 16 ? whole : 1; i && i <= whole; i++)
+            expect(s, i, i);
+        expect(s, whole + 1, 9);
+        spool_get_stats(s, &stats);
+        assert_int_equal(stats.blocks_corrupt, 0);
+        spool_close(s);
+    }
+}
+
 static void flip(int fd, uint64_t at)
 {
     uint8_t byte;
@@ -227,6 +217,16 @@ static void wipe(int fd, uint64_t at, uint64_t end)
 {
     static const uint8_t zeros[65536];
     assert_int_equal(pwrite(fd, zeros, end - at, (off_t)at), end - at);
+}
+
+static struct ledger_count counts_of(const struct block *b)
+{
+    struct ledger ledger;
+    ledger_init(&ledger);
+    assert_int_equal(ledger_add(&ledger, b), 0);
+    struct ledger_count total = ledger_total(&ledger);
+    ledger_done(&ledger);
+    return total;
 }
 
 /* A damaged byte behind the header costs the block it is in, all that the kernel saw in it is
@@ -244,17 +244,13 @@ static void damage_costs_one_block(void **state)
         CLEANUP(block_freep) struct block *b = NULL;
         assert_int_equal(spool_read(s, 2, 0, &b), 0);
         assert_int_equal(b->sequence, 3);
-        struct ledger ledger;
-        ledger_init(&ledger);
-        assert_int_equal(ledger_add(&ledger, b), 0);
-        struct ledger_count total = ledger_total(&ledger);
+        struct ledger_count total = counts_of(b);
         assert_true(ledger_balanced(&total));
         assert_int_equal(total.seen, second->ledger[0].seen + third->ledger[0].seen);
         assert_int_equal(total.delivered, codec_calls(third));
         /* without its ledger, what the kernel had dropped is dropped with the rest */
         bool lost = total.dropped[DROP_RING_FULL] == 5;
         assert_int_equal(total.dropped[DROP_CORRUPT], codec_calls(second) + (lost ? 5 : 0));
-        ledger_done(&ledger);
         assert_int_equal(files_in("corrupt"), 2); /* the bytes, and the reason */
         empty_corrupt();
         flip(fd, at);
@@ -340,12 +336,8 @@ static void what_cannot_be_known_is_blind(void **state)
         assert_non_null(strstr(blind->reason, place));
         assert_int_equal(blind->last_ns, third->from_ns);
         assert_int_equal(blind->first_ns, MIN(first->until_ns, third->from_ns));
-        struct ledger ledger;
-        ledger_init(&ledger);
-        assert_int_equal(ledger_add(&ledger, b), 0);
-        struct ledger_count total = ledger_total(&ledger);
+        struct ledger_count total = counts_of(b);
         assert_true(ledger_balanced(&total) && total.seen == third->ledger[0].seen);
-        ledger_done(&ledger);
         assert_int_equal(files_in("corrupt"), 2);
     }
     expect(s, 3, 3); /* who has block 2 behind him is not told */
