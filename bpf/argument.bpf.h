@@ -4,7 +4,9 @@
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-#define TEXTS_MAX 8192 /* per container: past it words say that there is no text */
+#define TEXTS_MAX                                                                                  \
+    8192 /* new ones per container and minute: past it words say that there is no text */
+#define MINUTE_NS 60000000000ull
 #define PROT_WRITE_EXEC 6
 #define PROT_EXEC 4
 #define CLONE_NEW                                                                                  \
@@ -261,6 +263,9 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
         return word;
     }
     struct container_entry *e = bpf_map_lookup_elem(&containers, &container);
+    u32 minute = bpf_ktime_get_ns() / MINUTE_NS;
+    if (e && e->minute != minute)
+        e->minute = minute, e->texts = 0;
     if (!sent && e && e->texts >= TEXTS_MAX) {
         __sync_fetch_and_add(&control.refused_texts, 1);
         return word | (u64)WORD_NO_TEXT << 32;

@@ -274,6 +274,7 @@ int BPF_PROG(vigia_fork, struct task_struct *parent, struct task_struct *child)
     process_fill(&record, child);
     record.container = decision == DECISION_HOST ? 0 : c->container;
     record.program = record.parent_program = c->program;
+    record.joined = c->joined;
     record_send(&record, sizeof(record));
     return 0;
 }
@@ -285,11 +286,14 @@ int BPF_PROG(vigia_exec, struct task_struct *t, int old_pid, struct linux_binprm
     if (m)
         m->header.task = 0; /* another program: another run */
     u32 now = container_of_task(t);
+    bool known = bpf_task_storage_get(&tasks, t, NULL, 0);
     struct task_state *s = state_of(t, now);
     if (!s)
         return 0;
     if (s->container == CONTAINER_UNKNOWN)
         s->container = now;
+    if (!known)
+        s->joined_file = 0; /* what it runs now is what it came for */
     /* runc's init runs itself once more, from a mount of its own, before it enters the container's
      * files; whether it does so before or after it was put into the cgroup is chance. */
     if (s->joined && s->joined_file && s->joined_file == program_inode(t)) {

@@ -50,7 +50,7 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
     e->decision = DECISION_PENDING;
     e->texts = e->populated = 0;
     e->hierarchies = bit;
-    e->joins = e->pad = 0;
+    e->joins = e->minute = 0;
     bpf_map_update_elem(&containers, &number, e, 0);
     bpf_map_update_elem(&paths, &hash, &number, 0);
     bpf_map_update_elem(&cgroups, &id, &number, 0);
@@ -109,8 +109,7 @@ static __always_inline void task_join(struct task_struct *t, struct container_en
     if (!s->program)
         s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
     s->container = number;
-    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
-    s->joined_file = program_inode(t);
+    state_join(t, s, e);
 }
 
 SEC("tp_btf/cgroup_attach_task")

@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 1 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 2 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -130,10 +130,11 @@ enum container_decision {
 struct container_entry {
     u64 cgroup;
     u32 decision;
-    u32 texts;       /* in the dictionary, for the cap */
+    u32 texts;       /* sent in this minute, for the cap */
     u32 populated;   /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
-    u32 joins, pad;  /* processes that entered from outside: the first brings the container up */
+    u32 joins;       /* processes that entered from outside: the first brings the container up */
+    u32 minute;      /* of the texts */
     char path[CONTAINER_PATH_BYTES];
 };
 
@@ -263,6 +264,7 @@ struct control {
     u64 refused_texts;
     u64 seed[2];
     u64 capture_id, ring_words;
+    u64 joins_from; /* ns, monotonic: all containers of before were known then; 0 not yet */
 };
 
 /* What the agent keeps for its successor (kept by user space alone). */

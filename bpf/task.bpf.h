@@ -152,6 +152,25 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     return 0;
 }
 
+static __always_inline void state_join(struct task_struct *t, struct task_state *s,
+                                       struct container_entry *e)
+{
+    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
+    s->joined_file = program_inode(t);
+}
+
+/* Is in a container, but nobody inside forked it: it comes from outside, and is on its way in on
+ * another CPU or was born into the cgroup (CLONE_INTO_CGROUP). Not whoever was there before us. */
+static __noinline int state_enter(struct task_struct *t, struct task_state *s, u32 number)
+{
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
+    if (!s || !e || e->decision == DECISION_HOST || !control.joins_from ||
+        BPF_CORE_READ(t, group_leader, start_time) < control.joins_from)
+        return 0;
+    state_join(t, s, e);
+    return 0;
+}
+
 /* The task's state, made where it is missing and the task is in a container (or is to be captured).
  */
 static __always_inline struct task_state *state_of(struct task_struct *t, u32 number)
@@ -167,11 +186,11 @@ static __always_inline struct task_state *state_of(struct task_struct *t, u32 nu
     } else if (s) {
         s->container = CONTAINER_UNKNOWN;
         s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
+        state_enter(t, s, number);
         leader =
             bpf_task_storage_get(&tasks, t->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
         if (leader && leader != s && !leader->program) {
-            leader->container = CONTAINER_UNKNOWN;
-            leader->program = s->program;
+            *leader = *s;
         }
     }
     return s;

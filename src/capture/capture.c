@@ -107,6 +107,8 @@ static int capture_start(struct capture *c)
     int error = kernel_attach_cgroups(c->kernel);
     if (!error)
         error = decide_scan(&c->decide, clock_mono_ns());
+    if (!error && !c->kernel->control->joins_from)
+        c->kernel->control->joins_from = clock_mono_ns();
     if (!error)
         error = kernel_attach_calls(c->kernel);
     if (error)
@@ -222,7 +224,7 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     if (now_ns >= c->sweep_ns) {
         c->sweep_ns = now_ns + EXITED_KEPT_NS;
         uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
-        known_sweep(&c->known, before);
+        known_sweep(&c->known, before, now_ns, (pid_t)c->kernel->control->self_tgid == getpid());
         decide_forget(&c->decide, c->cut_ns);
         assembler_sweep(c->assembler, before, process_ended, c);
     }
@@ -431,7 +433,7 @@ void capture_set_level(struct capture *c, enum capture_level level)
 
 void capture_resend_texts(struct capture *c)
 {
-    table_clear(&c->known.sent);
+    aging_clear(&c->known.sent);
     c->kernel->control->epoch++;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
@@ -445,11 +447,11 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .containers = containers_count(c->containers),
         .threads = assembler_threads(c->assembler),
         .processes = c->known.tgids.n,
-        .texts = c->known.dictionary.n,
+        .texts = c->known.dictionary.young.n + c->known.dictionary.old.n,
         .containers_max = containers_max(c->containers),
         .threads_max = THREADS_MAX,
         .processes_max = KNOWN_PROCESSES_MAX,
-        .texts_max = KNOWN_TEXTS_MAX,
+        .texts_max = 2 * KNOWN_TEXTS_MAX,
         .refused_containers = containers_refused(c->containers) + c->decide.refused,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,

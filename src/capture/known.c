@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +16,26 @@
 #include "capture/text.h"
 #include "event/program.h"
 
-#define PROGRAMS_MAX (1u << 17)
-#define SENT_MAX (1u << 18)
+#define PROGRAMS_MAX (1u << 16) /* entries of a generation */
+#define SENT_MAX (1u << 17)     /* the same */
+
+/* The kernel sends a text again that we no longer know. */
+static void text_forget(uint64_t key, void *user)
+{
+    const struct known *k = user;
+    struct dictionary_key kernel_key = {(uint32_t)(key >> 32), (uint32_t)key};
+    if (k->dictionary_map >= 0)
+        bpf_map_delete_elem(k->dictionary_map, &kernel_key);
+}
 
 void known_init(struct known *k)
 {
     *k = (struct known){.dictionary_map = -1, .programs_map = -1};
-    table_init(&k->dictionary, KNOWN_TEXTS_MAX);
-    table_init(&k->programs, PROGRAMS_MAX);
-    table_init(&k->sent, SENT_MAX);
+    aging_init(&k->dictionary, KNOWN_TEXTS_MAX);
+    k->dictionary.drop = text_forget;
+    k->dictionary.user = k;
+    aging_init(&k->programs, PROGRAMS_MAX);
+    aging_init(&k->sent, SENT_MAX);
     table_init(&k->tgids, KNOWN_PROCESSES_MAX);
 }
 
@@ -34,9 +46,9 @@ void known_done(struct known *k)
         free(k->processes[i].arguments);
     }
     free(k->processes);
-    table_done(&k->dictionary);
-    table_done(&k->programs);
-    table_done(&k->sent);
+    aging_done(&k->dictionary);
+    aging_done(&k->programs);
+    aging_done(&k->sent);
     table_done(&k->tgids);
 }
 
@@ -57,9 +69,9 @@ static int text_tell(struct known *k, uint32_t container, enum text_kind kind, u
 {
     uint64_t id = text_id(kind, access, text), key = hash_mix(id, container) | 1;
     *ret_id = id;
-    if (table_get(&k->sent, key))
+    if (aging_get(&k->sent, key))
         return 0;
-    if (table_put(&k->sent, key, k->tick))
+    if (aging_put(&k->sent, key, k->tick))
         k->refused_texts++; /* told again each time then */
     struct text *t = APPEND(k->block->texts, k->block->n_texts);
     if (!t)
@@ -77,7 +89,7 @@ int known_text(struct known *k, const struct record_text *r, uint32_t container)
     int error = text_tell(k, container, kind, r->access, text, &id);
     if (error)
         return error;
-    if (table_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
+    if (aging_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
         k->refused_texts++;
     struct dictionary_key key = {r->container, r->hash};
     struct dictionary_entry entry;
@@ -153,13 +165,13 @@ static int process_tell(struct known *k, const struct process *p, const char *pa
     return told->path && told->arguments ? 0 : -ENOMEM;
 }
 
-static uint64_t program_id(const struct known *k, uint32_t exec)
+static uint64_t program_id(struct known *k, uint32_t exec)
 {
-    uint64_t *id = exec ? table_get(&k->programs, exec) : NULL;
+    uint64_t *id = exec ? aging_get(&k->programs, exec) : NULL;
     return id ? *id : 0;
 }
 
-static struct process process_of(const struct known *k, const struct record_process *r,
+static struct process process_of(struct known *k, const struct record_process *r,
                                  uint32_t container)
 {
     return (struct process){.time_ns = r->time,
@@ -211,19 +223,22 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     uint64_t id;
     path_join(r->data, path_length, path, sizeof(path));
     arguments_join(r->data + path_length, length, arguments);
-    program_key(path, r->data + path_length, length, key);
+    bool entered = r->process.event == PROGRAM_FOUND && r->process.joined;
+    if (entered)
+        strcpy(key, PROGRAM_ENTERED);
+    else
+        program_key(path, r->data + path_length, length, key);
     int error = text_tell(k, container, TEXT_PROGRAM, ACCESS_NONE, key, &id);
     if (error)
         return error;
-    table_put(&k->programs, r->process.program, id);
+    aging_put(&k->programs, r->process.program, id);
     if (k->programs_map >= 0)
         bpf_map_update_elem(k->programs_map, &r->process.program, &id, BPF_ANY);
     struct process p = process_of(k, &r->process, container);
     p.event = r->process.event == PROGRAM_EXEC ? PROCESS_EXEC : PROCESS_FOUND;
     p.flags =
         (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
-                  (r->process.deleted ? PROGRAM_DELETED : 0) |
-                  (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
+                  (r->process.deleted ? PROGRAM_DELETED : 0) | (entered ? PROGRAM_JOINED : 0) |
                   (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
                                                                                 : 0));
     struct known_process *known = process_get(k, &r->process, container);
@@ -241,6 +256,7 @@ int known_fork(struct known *k, const struct record_process *r, uint32_t contain
 {
     struct process p = process_of(k, r, container);
     p.event = PROCESS_FORK;
+    p.flags = r->joined ? PROGRAM_JOINED : 0;
     struct known_process *known = process_get(k, r, container);
     struct known_process *parent = process_at(k, r->parent_tgid, r->parent_start);
     if (known)
@@ -286,7 +302,7 @@ uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, ui
     k->unknown_programs++; /* its record was lost */
     id = program_from_proc(k, container, tgid);
     if (exec)
-        table_put(&k->programs, exec, id);
+        aging_put(&k->programs, exec, id);
     return id;
 }
 
@@ -303,7 +319,7 @@ uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns)
 
 uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash)
 {
-    uint64_t *id = table_get(&k->dictionary, (uint64_t)container << 32 | hash);
+    uint64_t *id = aging_get(&k->dictionary, (uint64_t)container << 32 | hash);
     return id ? *id : 0;
 }
 
@@ -355,7 +371,8 @@ static bool told_at(uint64_t key, uint64_t *value, void *user)
 
 void known_roll_back(struct known *k)
 {
-    table_sweep(&k->sent, told_at, &k->tick);
+    table_sweep(&k->sent.young, told_at, &k->tick);
+    table_sweep(&k->sent.old, told_at, &k->tick);
 }
 
 static void process_free(struct known *k, uint32_t index)
@@ -369,18 +386,27 @@ static void process_free(struct known *k, uint32_t index)
 
 struct sweep {
     struct known *known;
-    uint64_t before_ns;
+    uint64_t before_ns, now_ns;
+    bool pids;
 };
+
+/* Its exit may have been lost, or not have been told since nobody wanted its container any more. Of
+ * one tgid only the newest can live. */
+static bool has_ended(const struct sweep *s, uint32_t tgid, bool newest)
+{
+    return !newest || (s->pids && kill((pid_t)tgid, 0) && errno == ESRCH);
+}
 
 /* Frees what ended of one tgid's list; true when nothing is left. */
 static bool tgid_sweep(uint64_t key, uint64_t *value, void *user)
 {
     struct sweep *s = user;
     uint32_t head = 0, *link = &head;
-    (void)key;
     for (uint32_t i = (uint32_t)*value, older; i; i = older) {
         struct known_process *p = &s->known->processes[i - 1];
         older = p->older;
+        if (!p->exit_ns && has_ended(s, (uint32_t)key, i == (uint32_t)*value))
+            p->exit_ns = s->now_ns;
         if (p->exit_ns && p->exit_ns < s->before_ns) {
             process_free(s->known, i);
         } else {
@@ -393,8 +419,8 @@ static bool tgid_sweep(uint64_t key, uint64_t *value, void *user)
     return head == 0;
 }
 
-void known_sweep(struct known *k, uint64_t before_ns)
+void known_sweep(struct known *k, uint64_t before_ns, uint64_t now_ns, bool pids)
 {
-    struct sweep s = {k, before_ns};
+    struct sweep s = {k, before_ns, now_ns, pids};
     table_sweep(&k->tgids, tgid_sweep, &s);
 }

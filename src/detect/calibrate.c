@@ -15,7 +15,7 @@
 #define MISS (1. / 16)     /* one miss, in the shortest window that is not made longer */
 #define CEILING .95        /* a peak above this share of the largest score: the detector is blind */
 #define MINUTES_MAX 20160  /* two weeks of minutes with a peak each */
-#define STARTS_FOR_RATES 8 /* fewer starts than this tell nothing about how their rates vary */
+#define STARTS_TO_VARY 8   /* fewer starts tell nothing about how sequences and rates vary */
 #define GPD_AFTER_S PROFILE_DAY_S
 
 /* Highest held-out value of each detector per minute. */
@@ -198,7 +198,7 @@ static void set_thresholds(const struct profile *p, enum phase phase, struct lim
 {
     for (int c = 0; c < CHANNELS; c++) {
         l->theta[c] = channel_sees(p, l, c) ? 1 : 0;
-        if (c == CHANNEL_FREQUENCY && phase == PHASE_STARTUP && p->starts_done < STARTS_FOR_RATES)
+        if (c != CHANNEL_NOVELTY && phase == PHASE_STARTUP && p->starts_done < STARTS_TO_VARY)
             l->theta[c] = 0;
         l->extend[c] = c == CHANNEL_NOVELTY ? .5 : 1 / margin_of(p, phase);
         double asked = p->options.alerts_per_day * p->options.share[c];

@@ -125,6 +125,11 @@ double profile_idle_s(const struct profile *p, uint64_t now_ns)
     return now_ns > p->seen_ns ? (double)(now_ns - p->seen_ns) / 1e9 : 0;
 }
 
+double profile_learnt_s(const struct profile *p)
+{
+    return p->observed_s;
+}
+
 uint32_t profile_version(const struct profile *p)
 {
     return p->version;
@@ -288,8 +293,8 @@ static void threshold_status(const struct profile *p, enum phase phase,
         }
         if (l->theta[c] <= 0) {
             ret->threshold[c] = 0;
-            ret->off[c] = phase == PHASE_STARTUP && c == CHANNEL_FREQUENCY
-                              ? "too few starts seen to know how their rates vary"
+            ret->off[c] = phase == PHASE_STARTUP && c != CHANNEL_NOVELTY
+                              ? "too few starts seen to know how they vary"
                               : off;
         }
     }
@@ -301,7 +306,7 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .workload = p->workload,
         .state = p->state,
         .version = p->version,
-        .provisional = profile_provisional(p, PHASE_STEADY),
+        .provisional = p->limits[PHASE_STEADY].ready && profile_provisional(p, PHASE_STEADY),
         .asked_per_day = p->options.alerts_per_day,
         .calls = p->calls,
         .windows = p->windows,
@@ -309,7 +314,7 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .pairs = p->pairs,
         .ngrams = p->ngrams,
         .active_s = p->active_s,
-        .learnt_s = p->observed_s,
+        .learnt_s = profile_learnt_s(p),
         .alerts = p->alerts,
         .per_day_upper95 = -1,
         .updated = p->now_ns / 1e9,

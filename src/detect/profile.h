@@ -113,10 +113,11 @@ bool profile_provisional(const struct profile *p, enum phase phase);
 uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max, uint64_t *ret);
 /* Seconds since its last window or second with calls; negative: there was none yet. */
 double profile_idle_s(const struct profile *p, uint64_t now_ns);
+double profile_learnt_s(const struct profile *p); /* seconds with calls */
 uint32_t profile_version(const struct profile *p);
 /* Samples that a cap kept from being learnt. */
 uint64_t profile_refused(const struct profile *p);
-/* Raised by every change of state, reason (by minute) or version. */
+/* Raised by every change of state, reason (every ten seconds) or version. */
 uint64_t profile_changes(const struct profile *p);
 
 /* How far a phase is, for people. */

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "features/arguments.h"
 #include "soc/engine_internal.h"
 #include "soc/explain.h"
 
@@ -215,10 +216,8 @@ static struct explain_context explain_context_of(const struct engine *e, const s
                                                  const struct evidence *x)
 {
     const struct profile *profile = f->container->profile;
-    struct profile_status status;
-    profile_status(profile, &status);
     struct explain_context c = {.program = program_text(e, x->program),
-                                .learnt_s = status.learnt_s};
+                                .learnt_s = profile_learnt_s(profile)};
     if (x->kind == EVIDENCE_EDGE)
         c.parent = program_text(e, x->detail);
     else if (x->kind == EVIDENCE_PROGRAM && f->exec)
@@ -295,7 +294,9 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
                               .time = engine_wall(e, f->mono_ns),
                               .count = 1,
                               .key = x->key,
-                              .strangeness = x->strangeness};
+                              .strangeness = x->strangeness,
+                              .bold = x->kind == EVIDENCE_ARGUMENT &&
+                                      argument_class_is_bold(x->detail)};
     if (f->process)
         n.tgid = f->process->tgid, n.start_ns = f->process->start_ns;
     n.program = strdup(context.program);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "features/arguments.h"
 #include "soc/engine_internal.h"
 
 #define GROUP_NS (3600 * NS_PER_S) /* replicas that alert within are one group */
@@ -175,12 +176,12 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
 /* 50 + 10 log10(share asked / lambda) of the best channel, + 10 for each further one. Provisional
  * profiles have no lambda worth the name: 50 + corroboration: further channels, and up to 20 for
  * how many kinds of things were new. */
-static void set_score(struct alert_state *a)
+static void set_score(const struct engine *e, struct alert_state *a)
 {
     const struct profile *p = a->profile;
     struct profile_status status;
     profile_status(p, &status);
-    static const double share[CHANNELS] = {.5, .3, .2};
+    const double *share = e->options.profile.share;
     a->alert.provisional = profile_provisional(p, a->alert.phase);
     double best = 0;
     int over = 0;
@@ -282,22 +283,12 @@ static void take(struct engine *e, struct alert_state *a, const struct finding *
     }
     bool inside = p && p->alert == a->hash;
     alert_add_evidence(e, a, f, strong || inside);
-    if (f->process && (f->window || f->exec) && !e->view.learning) {
+    if (f->sample && !e->view.learning) {
         struct profile_place at = {
             .now_ns = f->now_ns, .container = c->key, .phase = c->phase, .start = c->start};
-        uint64_t class[WINDOW_CALLS_MAX] = {0};
-        struct sample s = {.kind = f->window ? SAMPLE_WINDOW : SAMPLE_EXEC,
-                           .window = f->window,
-                           .argument_class = class,
-                           .exec = f->exec};
-        for (unsigned i = 0; f->window && i < f->window->n_calls; i++) {
-            const struct engine_text *t =
-                f->window->flag[i] & CALL_NO_TEXT ? NULL : text_find(e, f->window->argument[i]);
-            class[i] = t ? argument_class_key(t->class_key, f->window->program) : 0;
-        }
-        profile_hold(c->profile, &at, &s, e->view.hash, a->hash);
+        profile_hold(c->profile, &at, f->sample, e->view.hash, a->hash);
     }
-    set_score(a);
+    set_score(e, a);
     alert_changed(a);
 }
 
@@ -336,6 +327,43 @@ static bool open_alert(struct engine *e, const struct finding *f, const struct a
     return true;
 }
 
+/* Does a replica that was counted into another container's alert start a program, or touch what is
+ * bold, that this alert has not shown? */
+static bool goes_further(const struct engine *e, const struct alert_state *a,
+                         const struct finding *f)
+{
+    if (a->containers[0] == f->container->key)
+        return false;
+    for (uint32_t d = 0; d < profile_detectors(a->profile); d++) {
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++) {
+            const struct evidence *x = &s->items[i];
+            bool tells = x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE ||
+                         (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail));
+            uint32_t k = 0;
+            while (tells && k < a->n_evidence && a->evidence[k].key != x->key)
+                k++;
+            if (tells && k == a->n_evidence)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Opens the container's own alert; its processes leave the group's. */
+static bool leave_group(struct engine *e, const struct alert_state *group, const struct finding *f)
+{
+    struct engine_container *c = f->container;
+    if (!open_alert(e, f, NULL))
+        return false;
+    for (uint32_t i = 0; i < e->n_processes; i++) {
+        struct engine_process *p = &e->processes[i];
+        if (p->capture == c->capture && p->container == c->info.number && p->alert == group->hash)
+            p->alert = c->alert;
+    }
+    return true;
+}
+
 bool alert_stage(struct engine *e, const struct finding *f)
 {
     struct engine_container *c = f->container;
@@ -359,6 +387,8 @@ bool alert_stage(struct engine *e, const struct finding *f)
         alert_close(e, a);
         return open_alert(e, f, a);
     }
+    if (over && goes_further(e, a, f))
+        return leave_group(e, a, f);
     if (!over && !extends && !(any && inside))
         return false;
     take(e, a, f, over);

@@ -143,6 +143,7 @@ static int strange_seconds(struct request *q, const struct store_selection *sele
 {
     struct store_selection newest = *selection;
     newest.limit = SECONDS_MAX;
+    newest.explained = true;
     struct store_rows rows = {0};
     int r = store_scores(q->store, &newest, &rows);
     if (r < 0)
@@ -150,13 +151,14 @@ static int strange_seconds(struct request *q, const struct store_selection *sele
     json_t *list = json_array();
     for (uint32_t i = 0; i < rows.n; i++) {
         const struct store_score *s = &rows.scores[i];
-        if (s->evidence && s->channel < STORE_CHANNELS)
-            json_array_append_new(
-                list, json_pack("{s:f, s:f, s:s, s:s, s:s, s:I, s:o}", "time", s->time, "score",
-                                s->value, "channel", channel_names[s->channel], "phase",
-                                s->phase == PHASE_STARTUP ? "startup" : "steady", "detector",
-                                s->detector ? s->detector : "", "version",
-                                (json_int_t)s->model_version, "why", json_text(s->evidence)));
+        char container[STORE_KEY_MAX];
+        store_container_key(s->capture, s->container, container);
+        json_array_append_new(
+            list, json_pack("{s:f, s:f, s:s, s:s, s:s, s:s, s:I, s:o}", "time", s->time, "score",
+                            s->value, "channel", channel_names[s->channel % STORE_CHANNELS],
+                            "phase", s->phase == PHASE_STARTUP ? "startup" : "steady", "container",
+                            container, "detector", s->detector ? s->detector : "", "version",
+                            (json_int_t)s->model_version, "why", json_text(s->evidence)));
     }
     store_rows_done(&rows);
     *ret = list;

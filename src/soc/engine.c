@@ -197,7 +197,7 @@ static void judge(struct engine *e, struct finding *f)
             continue;
         c->peaks.value[ch] = f->value[ch], c->peaks.detector[ch] = f->detector[ch];
         if (f->value[ch] >= PEAK_TOLD)
-            finding_why(e, f, ch, c->peaks.why[ch]);
+            finding_why(e, f, ch, c->why[ch]);
     }
 }
 
@@ -231,6 +231,7 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
     if (judged) {
         struct finding f = {.container = c,
                             .process = p,
+                            .sample = s,
                             .window = w,
                             .exec = s->exec,
                             .now_ns = at.now_ns,
@@ -337,10 +338,11 @@ static void see_window(struct engine *e, struct engine_container *c, const struc
     p->program = p->program ? p->program : w->program;
     if (is_joined(p, w->program))
         return;
+    text_use(e, w->program);
     uint64_t class[WINDOW_CALLS_MAX];
     for (unsigned i = 0; i < w->n_calls; i++) {
         const struct engine_text *t =
-            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_find(e, w->argument[i]) : NULL;
+            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_use(e, w->argument[i]) : NULL;
         class[i] = t ? argument_class_key(t->class_key, w->program) : 0;
     }
     struct sample s = {.kind = SAMPLE_WINDOW, .window = w, .argument_class = class};

@@ -82,7 +82,7 @@ struct engine_output {
     const struct engine_alert *alerts;
     const struct engine_score *scores;
     const struct engine_keep *keeps;
-    const struct profile *const *profiles; /* whose state, reason (by minute) or version changed */
+    const struct profile *const *profiles; /* that changed: profile_changes() */
     uint32_t n_alerts, n_scores, n_keeps, n_profiles;
 };
 

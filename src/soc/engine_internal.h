@@ -39,6 +39,7 @@ struct engine_process {
 
 struct engine_text {
     uint64_t id, class_key;
+    uint64_t used; /* block in which it was asked for last */
     uint8_t kind, access, zone;
     char *text;
 };
@@ -47,7 +48,6 @@ struct engine_text {
 struct peaks {
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
-    char why[CHANNELS][SCORE_WHY_MAX]; /* "" below PEAK_TOLD */
 };
 
 /* What a container does before anybody knows which workload it is. */
@@ -70,6 +70,7 @@ struct engine_container {
     struct bin bin;             /* its counts so far */
     uint32_t bin_capacity;
     struct peaks peaks, minute;
+    char why[CHANNELS][SCORE_WHY_MAX]; /* of the peaks; "" below PEAK_TOLD */
     uint64_t minute_at;
     uint64_t alert;          /* the latest, 0 none */
     uint64_t over_ns;        /* engine time when it showed something over a threshold last */
@@ -174,6 +175,8 @@ void process_done(struct engine_process *p);
 void process_forget(struct engine_process *p); /* its memory of evidence */
 int texts_take(struct engine *e, const struct text *t);
 const struct engine_text *text_find(const struct engine *e, uint64_t id);
+/* The same for what a call or an exec says: such texts stay longest when the table is full. */
+const struct engine_text *text_use(struct engine *e, uint64_t id);
 /* Has the process counted this already? Remembers it from now on. */
 bool memory_seen(struct engine_process *p, uint64_t key, uint64_t now_ns);
 
@@ -190,7 +193,8 @@ void tell_scores(struct engine *e, struct engine_container *c);
 struct finding {
     struct engine_container *container;
     struct engine_process *process; /* NULL: a bin */
-    const struct window *window;    /* or */
+    const struct sample *sample;    /* with its argument classes; NULL: a bin */
+    const struct window *window;    /* of the sample, or */
     const struct process *exec;     /* or neither: a bin */
     uint64_t now_ns, mono_ns;
     double value[CHANNELS];

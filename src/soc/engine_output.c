@@ -85,7 +85,8 @@ static void put_score(struct engine *e, const struct engine_container *c, const 
                               .threshold = ready ? 1 : 0,
                               .version = profile_version(c->profile),
                               .detector = profile_detector(c->profile, detector)->name};
-    memcpy(e->out_scores[e->n_out_scores - 1].why, peaks->why[ch], SCORE_WHY_MAX);
+    if (peaks == &c->peaks)
+        memcpy(e->out_scores[e->n_out_scores - 1].why, c->why[ch], SCORE_WHY_MAX);
 }
 
 void tell_scores(struct engine *e, struct engine_container *c)
@@ -109,6 +110,7 @@ void tell_scores(struct engine *e, struct engine_container *c)
             c->minute.detector[ch] = c->peaks.detector[ch];
     }
     c->peaks = (struct peaks){0};
+    memset(c->why, 0, sizeof(c->why));
     e->counters.anomalies += over;
 }
 

@@ -9,7 +9,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3230656e69676e65) /* "engine02" */
+#define ENGINE_MAGIC UINT64_C(0x3430656e69676e65) /* "engine04" */
 #define PROFILE_MAX (UINT64_C(4) << 30)
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
@@ -55,8 +55,6 @@ static void peaks_state(struct peaks *p, struct state *s)
     for (int c = 0; c < CHANNELS; c++) {
         state_f64(s, &p->value[c]), state_u8(s, &p->detector[c]);
         p->detector[c] %= PROFILE_DETECTORS_MAX;
-        state_bytes(s, p->why[c], sizeof(p->why[c]));
-        p->why[c][SCORE_WHY_MAX - 1] = 0;
     }
 }
 
@@ -107,6 +105,10 @@ static void container_state(struct engine *e, struct engine_container *c, struct
     pairs_state(&c->pairs, s);
     bin_state(c, s);
     peaks_state(&c->peaks, s), peaks_state(&c->minute, s);
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        state_bytes(s, c->why[ch], SCORE_WHY_MAX);
+        c->why[ch][SCORE_WHY_MAX - 1] = 0;
+    }
     if (c->phase >= PHASES)
         state_fail(s, -EBADMSG);
 }
@@ -160,7 +162,7 @@ static void process_state(struct engine_process *p, struct state *s)
 
 static void text_state(struct engine_text *t, struct state *s)
 {
-    state_u64(s, &t->id), state_u64(s, &t->class_key);
+    state_u64(s, &t->id), state_u64(s, &t->class_key), state_u64(s, &t->used);
     state_u8(s, &t->kind), state_u8(s, &t->access), state_u8(s, &t->zone);
     state_string(s, &t->text);
 }
@@ -232,7 +234,7 @@ static void alert_lists_state(struct alert *a, struct state *s)
         struct alert_novelty *x = &a->novelties[i];
         state_u8(s, &x->kind), state_f64(s, &x->time), state_u64(s, &x->start_ns);
         state_u32(s, &x->tgid), state_u32(s, &x->count), state_u64(s, &x->key);
-        state_f64(s, &x->strangeness);
+        state_f64(s, &x->strangeness), state_bool(s, &x->bold);
         state_string(s, &x->program), state_string(s, &x->text), state_string(s, &x->sentence);
         x->kind %= EVIDENCE_KINDS;
     }

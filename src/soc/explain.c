@@ -143,13 +143,18 @@ static void explain_rate(const struct evidence *x, const struct explain_context 
                  syscall_name(x->sysno), (unsigned long long)x->detail, (double)x->normal);
 }
 
+static void normally(uint16_t sysno, float share, char *ret, size_t size)
+{
+    snprintf(ret, size, "; normally %s comes there (%.0f %%)", syscall_name(sysno),
+             100.0 * (double)share);
+}
+
 static void explain_ngram(const struct evidence *x, const struct explain_context *c, char *text,
                           char *sentence)
 {
     char expected[100] = "";
     if (x->n_expected)
-        snprintf(expected, sizeof(expected), "; normally %s comes there (%.0f %%)",
-                 syscall_name(x->expected[0].sysno), 100.0 * (double)x->expected[0].share);
+        normally(x->expected[0].sysno, x->expected[0].share, expected, sizeof(expected));
     snprintf(text, SENTENCE_MAX, "%s", syscall_name(x->sysno));
     snprintf(sentence, SENTENCE_MAX, "%s called %s where normal time does not%s",
              short_name(c->program), syscall_name(x->sysno), expected);
@@ -180,12 +185,7 @@ int explain_weight(const struct alert_novelty *n)
         [EVIDENCE_EDGE] = 50, [EVIDENCE_PROGRAM] = 40, [EVIDENCE_ARGUMENT] = 30,
         [EVIDENCE_PAIR] = 20, [EVIDENCE_ERRNO] = 10,   [EVIDENCE_RATE] = 5,
     };
-    int bold = n->kind == EVIDENCE_ARGUMENT && n->sentence &&
-               (strstr(n->sentence, zone_name(ZONE_CREDENTIALS)) ||
-                strstr(n->sentence, zone_name(ZONE_PERSISTENCE)) ||
-                strstr(n->sentence, zone_name(ZONE_KERNEL_CONTROL)) ||
-                strstr(n->sentence, zone_name(ZONE_RUNTIME)));
-    return weight[n->kind < EVIDENCE_KINDS ? n->kind : 0] + (bold ? 25 : 0);
+    return weight[n->kind < EVIDENCE_KINDS ? n->kind : 0] + (n->bold ? 25 : 0);
 }
 
 static const struct alert_novelty *best_novelty(const struct alert *a)
@@ -247,8 +247,7 @@ char *explain_sequence(const struct alert *a, const struct alert_sequence *s)
         named++;
     }
     if (s->n_expected)
-        snprintf(expected, sizeof(expected), "; normally %s comes there (%.0f %%)",
-                 syscall_name(s->expected[0].sysno), 100.0 * (double)s->expected[0].share);
+        normally(s->expected[0].sysno, s->expected[0].share, expected, sizeof(expected));
     char *text = NULL;
     if (asprintf(&text, "%s called %s where normal time does not%s", short_name(s->program),
                  named ? calls : "this sequence", expected) < 0)

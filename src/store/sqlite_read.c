@@ -272,8 +272,9 @@ static int read_scores(struct sqlite_store *s, const struct store_selection *sel
                        struct store_rows *ret)
 {
     const uint32_t limit = sel->limit ? MIN(sel->limit, POINTS_MAX) : 1000;
-    char tail[64];
-    snprintf(tail, sizeof(tail), " ORDER BY time DESC, channel LIMIT %u", limit + 1);
+    char tail[80];
+    snprintf(tail, sizeof(tail), "%s ORDER BY time DESC, channel LIMIT %u",
+             sel->explained ? " AND evidence IS NOT NULL" : "", limit + 1);
     CLEANUP(sq_finalizep)
     sqlite3_stmt *row = selected(
         s,

@@ -160,6 +160,7 @@ struct store_selection {
     uint64_t start_ns;
     uint8_t reason_min; /* windows: enum store_reason */
     bool errors_only;   /* shares: sorted by errors, those without left out */
+    bool explained;     /* scores: those with evidence */
 };
 
 /* A step of a time series; time is its beginning. Older than what retention keeps by the second,

@@ -36,6 +36,8 @@ void harness_reopen(struct harness *h);
 void harness_close(struct harness *h, bool keep_pins);
 /* Forks; the child enters the cgroup, then runs fn(arg) and exits with what it returns. */
 pid_t harness_start(struct harness *h, int (*fn)(void *arg), void *arg);
+/* Puts a process of ours into the cgroup. */
+void harness_enter(struct harness *h, pid_t pid);
 /* One tick, kept and committed. */
 void harness_tick(struct harness *h);
 /* Waits for pid while ticking every 20 ms, then ticks until nothing comes. Returns the status. */

@@ -305,7 +305,7 @@ static void test_series_and_shares_by_workload(void **state)
     store_text_key(UINT64_MAX, text);
     put(t->s, STORE_TEXT, text, T0, "{\"kind\": \"program\", \"text\": \"/usr/bin/web\"}");
     struct store_score scores[] = {
-        {CAPTURE, 3, 1, 1, T0, 2.5f, 4, 7, "ngram", "[]"},
+        {CAPTURE, 3, 1, 1, T0, 2.5f, 4, 7, "ngram", "too many calls"},
         {CAPTURE, 3, 1, 1, T0, 1.5f, 4, 7, "stide", NULL}, /* the larger stays */
         {CAPTURE, 3, 2, 1, T0 + 3600, 9, 8, 7, "mahalanobis", NULL},
     };
@@ -340,6 +340,11 @@ static void test_series_and_shares_by_workload(void **state)
     assert_string_equal(rows.scores[0].detector, "mahalanobis");
     assert_string_equal(rows.scores[1].detector, "ngram");
     assert_true(rows.scores[1].capture == CAPTURE);
+    sel.explained = true;
+    CLEANUP(store_rows_done) struct store_rows explained = {0};
+    assert_int_equal(store_scores(t->s, &sel, &explained), 0);
+    assert_int_equal(explained.n, 1);
+    assert_string_equal(explained.scores[0].evidence, "too many calls");
 
     sel.workload = "shop/db";
     assert_int_equal(calls_of(t->s, &sel), 0);

@@ -295,6 +295,7 @@ export interface StrangeSecond {
     score: number; // 1 is the threshold
     channel: Channel;
     phase: 'steady' | 'startup';
+    container: string; // key
     detector: string;
     version: number; // of the profile
     why: string;
