@@ -466,7 +466,7 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .containers_max = containers_max(c->containers),
         .threads_max = THREADS_MAX,
         .processes_max = KNOWN_PROCESSES_MAX,
-        .texts_max = KNOWN_TEXTS_MAX,
+        .texts_max = 2 * KNOWN_TEXTS_MAX,
         .refused_containers = containers_refused(c->containers) + c->decide.refused,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,

@@ -14,9 +14,8 @@ struct known_process {
     char *path, *arguments;
 };
 
-#define KNOWN_TEXTS_MAX                                                                            \
-    (1u << 17) /* two generations; the dictionary of the kernel holds as many                      \
-                */
+/* Two generations; the dictionary of the kernel holds as many. */
+#define KNOWN_TEXTS_MAX (1u << 17)
 #define KNOWN_PROCESSES_MAX (1u << 16)
 
 struct known {

@@ -69,7 +69,7 @@ def live(time, **more):
         "windows_per_s": 2.0, "latency": {"p50_s": 0.2, "p99_s": 0.4, "n": 256},
         "alert_latency": {"p50_s": 0.28, "p99_s": 0.61, "n": 3}, "level": "full",
         "agent": {"capture": "fedcba9876543210", "cpus": 2, "ring_bytes": 4194304, "ring_fill": 0.01,
-                  **tables, "max": {"containers": 16384, "threads": 65536, "processes": 65536, "texts": 262144},
+                  **tables, "max": {"containers": 16384, "threads": 65536, "processes": 65536, "texts": 131072},
                   "refused": {**dict.fromkeys(tables, 0), "texts": 3, "bins": 0}, "retries": 0,
                   "cpu_share": 0.021, "rss_bytes": 20000000, "error": 0},
         "spool": {"first": 1, "last": 9, "acknowledged": 9, "size_bytes": 1000000, "segments": 1,

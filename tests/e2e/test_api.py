@@ -77,7 +77,7 @@ def test_every_get():
         assert d["watched"][0]["ready_in_s"] == 0
         limits = {x["what"]: (x["used"], x["max"], x["refused"]) for x in d["limits"]}
         assert limits == {"containers": (1, 16384, 0), "threads": (5, 65536, 0), "processes": (3, 65536, 0),
-                          "texts": (40, 262144, 5), "learning": (None, None, 6)}, limits
+                          "texts": (40, 131072, 5), "learning": (None, None, 6)}, limits
         _, d = c.get("/ledger")
         assert d["refused"]["texts"] == 5 and d["refused"]["learning"] == 6, d["refused"]
         assert c.get("/alerts/none")[0] == 404
