@@ -1,5 +1,5 @@
 // The Java server of soak.sh: a thread pool that reads and writes files, packs, sorts, makes garbage,
-// asks itself, logs with rotation and saves by a timer. Its hole is that of Log4Shell: it looks up
+// asks a back end, logs with rotation and saves by a timer. Its hole is that of Log4Shell: it looks up
 // what a client's text names, and loads the class that it is given.
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
@@ -125,12 +125,14 @@ class SoakServer {
         route(server, "/sort/", (e, n) -> sort(Integer.parseInt(n)));
         route(server, "/total", (e, rest) -> total());
         route(server, "/hash/", (e, text) -> MessageDigest.getInstance("SHA-512").digest(text.getBytes()));
-        route(server, "/token", (e, rest) -> UUID.randomUUID().toString().getBytes());
-        route(server, "/self", (e, rest) -> new URL("http://localhost:8080/token").openStream().readAllBytes());
+        route(server, "/backend", (e, rest) -> new URL("http://localhost:8081/token").openStream().readAllBytes());
         route(server, "/save", (e, rest) -> { save(); return "saved".getBytes(); });
         route(server, "/gc", (e, rest) -> { System.gc(); return "done".getBytes(); });
         route(server, "/", (e, name) -> Files.readAllBytes(PUBLIC.resolve(name.isEmpty() ? "index.html" : name)));
         server.start();
+        HttpServer backend = HttpServer.create(new InetSocketAddress("127.0.0.1", 8081), 64);
+        route(backend, "/token", (e, rest) -> UUID.randomUUID().toString().getBytes());
+        backend.start();
         ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
         timer.scheduleAtFixedRate(CACHE::clear, 20, 20, TimeUnit.SECONDS);
         timer.scheduleAtFixedRate(SoakServer::save, 60, 60, TimeUnit.SECONDS);

@@ -358,7 +358,7 @@ java_burst() {
     2) web_ask "$1" "http://127.0.0.1:8080/search/thing" ;;
     *)
         web_burst "$1" 8080 / /index.html /sub/page.html /numbers.txt /big.bin /missing /zip/numbers.txt /zip/none \
-            /sort/20000 /total /hash/text /token /self /item/7
+            /sort/20000 /total /hash/text /backend /item/7
         ;;
     esac
 }
