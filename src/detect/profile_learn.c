@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "detect/profile_internal.h"
+#include "features/arguments.h"
 
 #define QUOTA_PARTS 8
 
@@ -102,15 +103,29 @@ static void intersect(struct score *a, const struct score *b, unsigned kinds)
     a->value = sum / a->per;
 }
 
-/* Calls of a program that start-up knows are half as strange: they do not open an alert alone. */
-static void halve_known_pairs(struct score *a, const struct score *startup)
+static bool knows(const struct score *startup, const struct evidence *x)
+{
+    for (uint32_t j = 0; j < startup->n; j++) {
+        const struct evidence *y = &startup->items[j];
+        if (x->key == y->key ||
+            (y->program == x->program &&
+             (y->kind == EVIDENCE_PROGRAM ||
+              (x->kind == EVIDENCE_ERRNO && y->kind == EVIDENCE_PAIR && x->sysno == y->sysno))))
+            return false;
+    }
+    return true;
+}
+
+/* What start-up knows of a program's calls, errors and everyday arguments is half as strange: it
+ * does not open an alert. */
+static void halve_known(struct score *a, const struct score *startup)
 {
     for (uint32_t i = 0; i < a->n; i++) {
-        bool strange = a->items[i].kind != EVIDENCE_PAIR;
-        for (uint32_t j = 0; j < startup->n && !strange; j++)
-            strange = a->items[i].key == startup->items[j].key;
-        if (!strange)
-            a->items[i].strangeness /= 2;
+        struct evidence *x = &a->items[i];
+        bool may = x->kind == EVIDENCE_PAIR || x->kind == EVIDENCE_ERRNO ||
+                   (x->kind == EVIDENCE_ARGUMENT && !argument_class_is_bold(x->detail));
+        if (may && knows(startup, x))
+            x->strangeness /= 2;
     }
 }
 
@@ -128,7 +143,7 @@ void profile_score(const struct profile *p, enum phase phase, void *const *model
     detector->score(p->model[phase == PHASE_STEADY ? PHASE_STARTUP : PHASE_STEADY][d], s, &other);
     intersect(ret, &other, phase == PHASE_STEADY ? 1u << EVIDENCE_NGRAM : UINT32_MAX);
     if (phase == PHASE_STEADY)
-        halve_known_pairs(ret, &other);
+        halve_known(ret, &other);
 }
 
 /* New programs, edges and pairs put readiness off. */

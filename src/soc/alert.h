@@ -64,7 +64,7 @@ struct alert_novelty {
     uint32_t count;
     uint64_t key;
     double strangeness;
-    bool bold; /* an argument class that opens an alert alone (features/arguments.h) */
+    bool bold; /* a path or address that opens an alert alone (features/arguments.h) */
 };
 
 struct alert_channel {

@@ -312,6 +312,7 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
                               .key = x->key,
                               .strangeness = x->strangeness,
                               .bold = x->kind == EVIDENCE_ARGUMENT &&
+                                      context.text_kind != TEXT_FLAG &&
                                       argument_class_is_bold(x->detail)};
     if (f->process)
         n.tgid = f->process->tgid, n.start_ns = f->process->start_ns;

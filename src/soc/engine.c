@@ -158,19 +158,21 @@ static double novelty_value(const struct engine *e, const struct finding *f, con
         if (kind < 0)
             continue;
         process->kind_ns[kind] = f->now_ns;
-        if (kind == EVIDENCE_PAIR && s->items[i].strangeness >= 1)
-            process->pair_ns = f->now_ns;
+        if (s->items[i].strangeness >= 1)
+            process->whole_ns[kind] = f->now_ns;
         fresh = true;
     }
     double value = 0;
+    bool unknown = false; /* to start-up too */
     for (unsigned k = 0; fresh && k < NOVELTY_KINDS; k++) {
-        uint64_t last_ns = process->kind_ns[k];
-        uint64_t whole_ns = k == EVIDENCE_PAIR ? process->pair_ns : last_ns;
-        if (!last_ns || last_ns + KIND_NS <= f->now_ns)
+        if (!process->kind_ns[k] || process->kind_ns[k] + KIND_NS <= f->now_ns)
             continue;
-        bool whole = whole_ns && whole_ns + KIND_NS > f->now_ns;
+        bool whole = process->whole_ns[k] && process->whole_ns[k] + KIND_NS > f->now_ns;
         value += whole && profile_kind_opens(p, f->container->phase, k) ? 1 : .5;
+        unknown |= whole;
     }
+    if (!unknown)
+        value = MIN(value, .5);
     return value;
 }
 

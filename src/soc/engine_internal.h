@@ -28,9 +28,9 @@ struct engine_process {
     uint64_t key, capture, start_ns, parent_start_ns, program;
     uint64_t first_ns, last_ns, exit_ns; /* engine time */
     uint64_t kind_ns[NOVELTY_KINDS];     /* when a first sight of the kind was counted last */
-    uint64_t pair_ns;        /* of these, the last call that start-up does not know either */
-    uint64_t joined_program; /* its program while it was the runtime's, 0: never */
-    uint64_t alert;          /* it or an ancestor is part of this alert, open or not */
+    uint64_t whole_ns[NOVELTY_KINDS];    /* of these, what start-up does not know either */
+    uint64_t joined_program;             /* its program while it was the runtime's, 0: never */
+    uint64_t alert;                      /* it or an ancestor is part of this alert, open or not */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
     char *arguments;

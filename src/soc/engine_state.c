@@ -10,7 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3530656e69676e65) /* "engine05" */
+#define ENGINE_MAGIC UINT64_C(0x3630656e69676e65) /* "engine06" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -151,9 +151,9 @@ static void process_state(struct engine_process *p, struct state *s)
     state_u64(s, &p->key), state_u64(s, &p->capture), state_u64(s, &p->start_ns);
     state_u64(s, &p->parent_start_ns), state_u64(s, &p->program), state_u64(s, &p->first_ns);
     state_u64(s, &p->last_ns), state_u64(s, &p->exit_ns), state_u64(s, &p->alert);
-    state_u64(s, &p->joined_program), state_u64(s, &p->pair_ns);
+    state_u64(s, &p->joined_program);
     for (int k = 0; k < NOVELTY_KINDS; k++)
-        state_u64(s, &p->kind_ns[k]);
+        state_u64(s, &p->kind_ns[k]), state_u64(s, &p->whole_ns[k]);
     state_u32(s, &p->container), state_u32(s, &p->tgid), state_u32(s, &p->parent_tgid);
     state_u32(s, &p->keep_after), state_u8(s, &p->flags);
     state_string(s, &p->arguments);
