@@ -11,12 +11,13 @@
 #include "detect/profile_internal.h"
 #include "features/arguments.h"
 
-#define MARGIN 1.25        /* provisional thresholds above the highest held-out peak */
-#define MARGIN_AFTER_S 900 /* of held-out time; it grows by a quarter each time that is halved */
-#define MISS (1. / 16)     /* one miss, in the shortest window that is not made longer */
-#define CEILING .95        /* a peak above this share of the largest score: the detector is blind */
-#define MINUTES_MAX 20160  /* two weeks of minutes with a peak each */
-#define STARTS_TO_VARY 8   /* fewer starts tell nothing about how sequences and rates vary */
+#define MARGIN 1.25         /* provisional thresholds above the highest held-out peak */
+#define MARGIN_SQUARED 1.12 /* further, where the score is a squared distance */
+#define MARGIN_AFTER_S 900  /* of held-out time; it grows by a quarter each time that is halved */
+#define MISS (1. / 16)      /* one miss, in the shortest window that is not made longer */
+#define CEILING .95       /* a peak above this share of the largest score: the detector is blind */
+#define MINUTES_MAX 20160 /* two weeks of minutes with a peak each */
+#define STARTS_TO_VARY 8  /* fewer starts tell nothing about how sequences and rates vary */
 #define GPD_AFTER_S PROFILE_DAY_S
 
 /* Highest held-out value of each detector per minute. */
@@ -143,7 +144,8 @@ static double base_of(const struct detector *d, double peak, double margin)
 {
     if (peak > CEILING * d->score_max)
         return INFINITY;
-    double base = MAX(margin * peak, peak + MISS);
+    double times = d->squared ? MARGIN_SQUARED * margin : margin;
+    double base = MAX(times * peak, peak + MISS);
     return base < d->score_max ? base : (peak + d->score_max) / 2;
 }
 

@@ -79,6 +79,7 @@ struct detector {
     enum channel channel;
     unsigned samples; /* 1 << enum sample_kind of what it looks at */
     double score_max; /* largest possible value: no threshold may reach it (INFINITY: none) */
+    bool squared;     /* the score is a squared distance: margins are of the distance */
 
     int (*create)(void **ret);
     void (*destroy)(void *model);

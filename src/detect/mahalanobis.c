@@ -463,6 +463,7 @@ const struct detector detector_mahalanobis = {
     .channel = CHANNEL_FREQUENCY,
     .samples = 1 << SAMPLE_BIN,
     .score_max = INFINITY,
+    .squared = true,
     .create = create,
     .destroy = destroy,
     .learn = learn_and_refit,

@@ -466,7 +466,7 @@ static void test_malformed_state_is_refused(void **state)
     teardown(&r);
 }
 
-/* One bad byte does not take the letters around it: SECURITY.md, "Never trusted for content". */
+/* One bad byte does not take the letters around it: docs/SECURITY.md. */
 static void test_text_of_an_alert_is_utf8(void **state)
 {
     (void)state;
