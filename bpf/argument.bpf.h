@@ -1,6 +1,7 @@
 /* Argument hashes, and the texts behind them: sent once per (container, hash). */
 #pragma once
 
+#define AT_CWD (-100)
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -19,9 +20,9 @@
 /* Which call has which argument: enum argument_form << 8 | enum text_access. Set before loading. */
 const volatile u16 argument_of[ARGUMENT_CALLS];
 
-static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n)
+static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n, u32 max)
 {
-    for (u32 i = 0; i < TEXT_BYTES / 8; i++) {
+    for (u32 i = 0; i < max; i++) {
         if (i >= n)
             break;
         h = (h ^ words[i]) * 0xff51afd7ed558ccdull;
@@ -36,7 +37,7 @@ static __always_inline u32 text_hash(const struct record_text *r)
     u64 h =
         control.seed[0] ^ ((u64)r->value << 32 | (u32)r->number << 16 | r->form << 8 | r->access);
     h = (h ^ h >> 29) * 0x9e3779b97f4a7c15ull;
-    h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3);
+    h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3, TEXT_BYTES / 8);
     h = (h ^ control.seed[1]) * 0xff51afd7ed558ccdull;
     u32 hash = (u32)(h >> 32);
     return hash ? hash : 1; /* 0 stands for none */
@@ -58,12 +59,124 @@ static __always_inline bool text_read(struct record_text *r, const char *from, b
 {
     long n = kernel ? bpf_probe_read_kernel_str(r->bytes, TEXT_BYTES, from)
                     : bpf_probe_read_user_str(r->bytes, TEXT_BYTES, from);
-    if (n <= 1 || n > TEXT_BYTES)
+    if (n < 1 || n > TEXT_BYTES)
         return false;
     r->form = FORM_PATH;
     r->truncated = n == TEXT_BYTES;
     text_end(r, (u32)n - 1);
     return true;
+}
+
+static __always_inline bool text_read_at(struct scratch *b, u64 directory, u64 from)
+{
+    b->directory = (int)directory;
+    return text_read(&b->text, (char *)from, false);
+}
+
+/* The functions of the base are not static: the verifier sees them once, not on each way there. */
+
+/* Walks from the base of scratch 0 to the root and hashes its path. 0: it cannot be told. */
+__noinline u32 base_walk(void)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return 0;
+    u32 used = path_parts(b->base_mount, b->base_entry, 1) ^ PATH_WHOLE;
+    if (used > PATH_BYTES)
+        return 0;
+    b->text.base_length = used;
+    u64 last = used >> 3;
+    barrier_value(last);
+    last &= PATH_BYTES / 8 - 1;
+    if (used < PATH_BYTES)
+        ((u64 *)b->text.base)[last] &= (1ull << (used & 7) * 8) - 1;
+    u64 h = hash_words(control.seed[1], (const u64 *)b->text.base, (used + 7) >> 3, PATH_BYTES / 8);
+    u32 hash = (u32)(h >> 32);
+    return hash ? hash : 1;
+}
+
+/* The text is relative to b->base, whose path becomes part of the hash. What is hashed is that
+ * path, not the directory's address or inode, which others get after it: so a hash never stands for
+ * another text, and a directory that the kernel forgot and found again is the same. The walk is
+ * made once per directory and CPU, again after its rename, which the hash of its name tells, and
+ * again after 256 jiffies: a rename further up gives no longer than that the path that was. */
+static __always_inline int base_join(struct scratch *b, struct task_struct *t, struct path at)
+{
+    struct fs_struct *fs = t->fs;
+    u64 entry = (u64)at.dentry, mount = (u64)at.mnt, root = 0;
+    u64 age = bpf_jiffies64() >> 8;
+    u32 i = entry >> 6 & (BASES - 1), name = 0;
+    struct base_seen *s = bpf_map_lookup_elem(&bases, &i);
+    if (!s || !entry)
+        return 0;
+    struct dentry *d = (void *)entry;
+    bpf_core_read(&root, sizeof(root), &fs->root.dentry);
+    bpf_core_read(&name, sizeof(name), &d->d_name.hash);
+    b->base_entry = entry;
+    b->base_mount = mount;
+    if (s->entry != entry || s->mount != mount || s->root != root || s->age != age ||
+        s->name != name) {
+        s->entry = entry;
+        s->mount = mount;
+        s->root = root;
+        s->age = age;
+        s->name = name;
+        s->hash = base_walk();
+    }
+    b->text.value = s->hash;
+    b->text.based = s->hash != 0;
+    return 0;
+}
+
+/* Before the text is sent: its hash and what that stands for must be of one walk. */
+__noinline u32 base_again(void)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return 0;
+    b->text.value = base_walk();
+    b->text.based = b->text.value != 0;
+    return text_hash(&b->text);
+}
+
+/* Finds what the path in scratch 0 is relative to: the working directory, or what its descriptor
+ * is; an empty path is the descriptor's own file. 0: there is no path. */
+__noinline int base_find(void)
+{
+    struct scratch *b = scratch_get(0);
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!b)
+        return 0;
+    u32 directory = b->directory;
+    struct path at = {};
+    if (!b->text.bytes[0] && (b->text.form == FORM_UNIX || b->directory < 0))
+        return b->text.form == FORM_UNIX; /* an abstract address */
+    if (b->directory == AT_CWD) {
+        struct fs_struct *fs = t->fs;
+        bpf_core_read(&at, sizeof(at), &fs->pwd);
+    } else {
+        struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+        struct file **files = BPF_CORE_READ(table, fd), *f = NULL;
+        if (directory < BPF_CORE_READ(table, max_fds))
+            bpf_probe_read_kernel(&f, sizeof(f), files + directory);
+        if (f)
+            bpf_core_read(&at, sizeof(at), &f->f_path);
+    }
+    base_join(b, t, at);
+    return 1;
+}
+
+/* The same of an exec by descriptor that has succeeded: what runs now. */
+__noinline int base_of_program(void)
+{
+    struct scratch *b = scratch_get(0);
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!b)
+        return 0;
+    base_join(b, t, BPF_CORE_READ(t, mm, exe_file, f_path));
+    if (b->text.based)
+        text_end(&b->text, 0);
+    return 0;
 }
 
 static __always_inline u32 class_of_v4(u32 a) /* host order */
@@ -203,33 +316,36 @@ static __noinline bool flag_read(struct record_text *r, const struct pt_regs *re
     return false;
 }
 
-/* Reads the argument of a call into r; false: it has none. */
-static __noinline bool argument_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+/* Reads the argument of a call into b's text; false: it has none. */
+static __noinline bool argument_read(struct scratch *b, const struct pt_regs *regs, u32 form)
 {
+    struct record_text *r = &b->text;
     switch (form) {
     case ARGUMENT_OPEN:
         r->access = access_of_open(regs->si);
         return text_read(r, (char *)regs->di, false);
     case ARGUMENT_OPENAT:
         r->access = access_of_open(regs->dx);
-        return text_read(r, (char *)regs->si, false);
+        return text_read_at(b, regs->di, regs->si);
     case ARGUMENT_OPENAT2:
         r->access = access_of_open(user_u64((void *)regs->dx));
-        return text_read(r, (char *)regs->si, false);
+        return text_read_at(b, regs->di, regs->si);
     case ARGUMENT_PATH0:
     case ARGUMENT_EXEC:
         return text_read(r, (char *)regs->di, false);
     case ARGUMENT_PATH1:
-    case ARGUMENT_EXECAT:
         return text_read(r, (char *)regs->si, false);
-    case ARGUMENT_PATH2:
-        return text_read(r, (char *)regs->dx, false);
-    case ARGUMENT_PATH3:
-        return text_read(r, (char *)regs->r10, false);
+    case ARGUMENT_AT1:
+    case ARGUMENT_EXECAT:
+        return text_read_at(b, regs->di, regs->si);
+    case ARGUMENT_AT2:
+        return text_read_at(b, regs->si, regs->dx);
+    case ARGUMENT_AT3:
+        return text_read_at(b, regs->dx, regs->r10);
     case ARGUMENT_CHMOD:
         return mode_flag(r, regs->si) || text_read(r, (char *)regs->di, false);
     case ARGUMENT_FCHMODAT:
-        return mode_flag(r, regs->dx) || text_read(r, (char *)regs->si, false);
+        return mode_flag(r, regs->dx) || text_read_at(b, regs->di, regs->si);
     case ARGUMENT_ADDRESS:
         return address_read(r, (void *)regs->si, (u32)regs->dx);
     case ARGUMENT_SENDTO:
@@ -265,10 +381,15 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
         __sync_fetch_and_add(&control.refused_texts, 1);
         return word | (u64)WORD_NO_TEXT << 32;
     }
+    if (r->based && !r->base_length) {
+        key.hash = base_again();
+        word = word >> 32 << 32 | key.hash;
+    }
     r->type = RECORD_TEXT;
     r->container = container;
     r->hash = key.hash;
-    u64 size = sizeof(*r) - TEXT_BYTES + r->length;
+    u64 size = r->based ? sizeof(*r) - PATH_BYTES + r->base_length
+                        : sizeof(*r) - PATH_BYTES - TEXT_BYTES + r->length;
     barrier_value(size);
     if (size > sizeof(*r))
         return word;
@@ -286,32 +407,45 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
     return word;
 }
 
+static __always_inline struct scratch *text_begin(u32 access)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return NULL;
+    b->text.value = b->text.truncated = b->text.based = 0;
+    b->text.number = 0;
+    b->text.base_length = 0;
+    b->text.access = access;
+    b->directory = AT_CWD;
+    return b;
+}
+
 /* The argument of a call of `container`: word flags << 32 | hash, or 0. */
 static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind, u32 container)
 {
-    struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    struct scratch *b = text_begin(kind);
+    if (!b || !argument_read(b, regs, kind >> 8))
         return 0;
-    struct record_text *r = &buffer->text;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = kind;
-    if (!argument_read(r, regs, kind >> 8))
-        return 0;
+    struct record_text *r = &b->text;
     if (r->form == FORM_FLAG)
         r->number = nr;
-    return text_deliver(r, container);
+    if (r->form <= FORM_UNIX && r->bytes[0] != '/' && !base_find())
+        return 0;
+    return text_deliver(&b->text, container);
 }
 
 /* The path of an exec that has just succeeded: its registers are gone. */
-static __noinline u64 argument_of_exec(const char *path, u32 container)
+static __noinline u64 argument_of_exec(struct linux_binprm *bprm, u32 container)
 {
-    struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    struct scratch *b = text_begin(4 /* exec */);
+    const char *name = bprm->filename;
+    if (!b || !text_read(&b->text, name, true))
         return 0;
-    struct record_text *r = &buffer->text;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = 4; /* exec */
-    return text_read(r, path, true) ? text_deliver(r, container) : 0;
+    if (name == bprm->fdpath && name == bprm->interp) {
+        /* Named "/dev/fd/3", and no script: so it is what runs now. */
+        base_of_program();
+    } else if (b->text.bytes[0] != '/') {
+        base_find();
+    }
+    return text_deliver(&b->text, container);
 }
