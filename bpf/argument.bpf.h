@@ -100,20 +100,14 @@ __noinline u32 base_walk(void)
  * another text, and a directory that the kernel forgot and found again is the same. The walk is
  * made once per directory and CPU, again after its rename, which the hash of its name tells, and
  * again after 256 jiffies: a rename further up gives no longer than that the path that was. */
-static __always_inline int base_join(struct scratch *b, struct task_struct *t, struct path at)
+static __always_inline int base_join(struct scratch *b, struct task_struct *t, u32 name)
 {
-    struct fs_struct *fs = t->fs;
-    u64 entry = (u64)at.dentry, mount = (u64)at.mnt, root = 0;
-    u64 age = bpf_jiffies64() >> 8;
-    u32 i = entry >> 6 & (BASES - 1), name = 0;
+    u64 entry = *(volatile u64 *)&b->base_entry, mount = *(volatile u64 *)&b->base_mount;
+    u64 root = (u64)t->fs->root.dentry, age = bpf_jiffies64() >> 8;
+    u32 i = entry >> 6 & (BASES - 1);
     struct base_seen *s = bpf_map_lookup_elem(&bases, &i);
     if (!s || !entry)
         return 0;
-    struct dentry *d = (void *)entry;
-    bpf_core_read(&root, sizeof(root), &fs->root.dentry);
-    bpf_core_read(&name, sizeof(name), &d->d_name.hash);
-    b->base_entry = entry;
-    b->base_mount = mount;
     if (s->entry != entry || s->mount != mount || s->root != root || s->age != age ||
         s->name != name) {
         s->entry = entry;
@@ -126,6 +120,14 @@ static __always_inline int base_join(struct scratch *b, struct task_struct *t, s
     b->text.value = s->hash;
     b->text.based = s->hash != 0;
     return 0;
+}
+
+static __always_inline int base_join_file(struct scratch *b, struct task_struct *t, struct file *f)
+{
+    struct path at = BPF_CORE_READ(f, f_path);
+    b->base_mount = (u64)at.mnt;
+    b->base_entry = (u64)at.dentry;
+    return base_join(b, t, BPF_CORE_READ(at.dentry, d_name.hash));
 }
 
 /* Before the text is sent: its hash and what that stands for must be of one walk. */
@@ -148,21 +150,20 @@ __noinline int base_find(void)
     if (!b)
         return 0;
     u32 directory = b->directory;
-    struct path at = {};
     if (!b->text.bytes[0] && (b->text.form == FORM_UNIX || b->directory < 0))
         return b->text.form == FORM_UNIX; /* an abstract address */
     if (b->directory == AT_CWD) {
-        struct fs_struct *fs = t->fs;
-        bpf_core_read(&at, sizeof(at), &fs->pwd);
+        b->base_mount = (u64)t->fs->pwd.mnt;
+        b->base_entry = (u64)t->fs->pwd.dentry;
+        base_join(b, t, t->fs->pwd.dentry->d_name.hash);
     } else {
         struct fdtable *table = BPF_CORE_READ(t, files, fdt);
         struct file **files = BPF_CORE_READ(table, fd), *f = NULL;
         if (directory < BPF_CORE_READ(table, max_fds))
             bpf_probe_read_kernel(&f, sizeof(f), files + directory);
         if (f)
-            bpf_core_read(&at, sizeof(at), &f->f_path);
+            base_join_file(b, t, f);
     }
-    base_join(b, t, at);
     return 1;
 }
 
@@ -173,7 +174,7 @@ __noinline int base_of_program(void)
     struct task_struct *t = bpf_get_current_task_btf();
     if (!b)
         return 0;
-    base_join(b, t, BPF_CORE_READ(t, mm, exe_file, f_path));
+    base_join_file(b, t, BPF_CORE_READ(t, mm, exe_file));
     if (b->text.based)
         text_end(&b->text, 0);
     return 0;
@@ -357,9 +358,12 @@ static __noinline bool argument_read(struct scratch *b, const struct pt_regs *re
     }
 }
 
-/* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. */
-static __noinline u64 text_deliver(struct record_text *r, u32 container)
+/* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. Not static, as
+ * above. */
+__noinline u64 text_deliver(struct record_text *r, u32 container)
 {
+    if (!r)
+        return 0;
     struct dictionary_key key = {container, text_hash(r)};
     u64 word = (u64)(WORD_HAS_ARGUMENT | (r->truncated ? WORD_TRUNCATED : 0)) << 32 | key.hash;
     struct dictionary_entry now = {control.epoch, 0, 0};
