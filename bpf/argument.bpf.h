@@ -59,8 +59,9 @@ static __always_inline bool text_read(struct record_text *r, const char *from, b
 {
     long n = kernel ? bpf_probe_read_kernel_str(r->bytes, TEXT_BYTES, from)
                     : bpf_probe_read_user_str(r->bytes, TEXT_BYTES, from);
-    if (n < 1 || n > TEXT_BYTES)
+    if (n < 0 || n > TEXT_BYTES)
         return false;
+    n += !n; /* older kernels do not count the NUL of an empty text */
     r->form = FORM_PATH;
     r->truncated = n == TEXT_BYTES;
     text_end(r, (u32)n - 1);
@@ -95,7 +96,7 @@ __noinline u32 base_walk(void)
     return hash ? hash : 1;
 }
 
-/* The text is relative to b->base, whose path becomes part of the hash. What is hashed is that
+/* The text is relative to a directory, whose path becomes part of the hash. What is hashed is that
  * path, not the directory's address or inode, which others get after it: so a hash never stands for
  * another text, and a directory that the kernel forgot and found again is the same. The walk is
  * made once per directory and CPU, again after its rename, which the hash of its name tells, and

@@ -279,10 +279,29 @@ static void test_arguments(void **state)
     harness_close(&h, false);
 }
 
-/* Makes nothing: of most calls the text is all that is looked at. */
+static int go_deep_and_exec(int etc)
+{
+    char deep[] = "d/", longest[256], name[] = "true", *argv[] = {name, NULL};
+    /* Deeper than what is walked. */
+    for (int i = 0; i < 40; i++)
+        if (mkdir(deep, 0700) || chdir(deep))
+            return 10;
+    open("too-deep", O_WRONLY);
+    for (int i = 0; i < 40; i++)
+        if (chdir("..") || rmdir(deep))
+            return 11;
+    /* Longer than one probe's buffer, and the cut is said. */
+    memset(longest, 'l', 255);
+    longest[255] = 0;
+    open(longest, O_WRONLY);
+    syscall(SYS_execveat, etc, "vigia-none", NULL, NULL, 0);
+    syscall(SYS_execveat, open("/bin", O_PATH | O_CLOEXEC), "busybox", argv, NULL, 0);
+    return 12;
+}
+
+/* Of most of these calls the text is all that is looked at: they fail. */
 static int with_relative_paths(void *arg)
 {
-    char deep[] = "d/", longest[256];
     struct sockaddr_un un = {.sun_family = AF_UNIX, .sun_path = "relative.sock"};
     const char *top = arg;
     if (chdir("/etc"))
@@ -325,22 +344,7 @@ static int with_relative_paths(void *arg)
     unlink("../from-gone");
     if (chdir("/") || chdir(top))
         return 9;
-    /* Deeper than what is walked. */
-    for (int i = 0; i < 40; i++)
-        if (mkdir(deep, 0700) || chdir(deep))
-            return 10;
-    open("too-deep", O_WRONLY);
-    for (int i = 0; i < 40; i++)
-        if (chdir("..") || rmdir(deep))
-            return 11;
-    /* Longer than one probe's buffer, and the cut is said. */
-    memset(longest, 'l', 255);
-    longest[255] = 0;
-    open(longest, O_WRONLY);
-    syscall(SYS_execveat, etc, "vigia-none", NULL, NULL, 0);
-    char name[] = "true", *argv[] = {name, NULL};
-    syscall(SYS_execveat, open("/bin", O_PATH | O_CLOEXEC), "busybox", argv, NULL, 0);
-    return 12;
+    return go_deep_and_exec(etc);
 }
 
 /* Roots of its own, as chroot makes one and as runtimes do; a descriptor leads out of it. */
