@@ -174,7 +174,7 @@ int main(int argc, char **argv)
     const struct capture_options options = {
         .arguments = ARGUMENTS_HASH, .host = true, .pin_directory = ""};
     struct kernel *k;
-    if (rounds < 1 || kernel_open(&options, &k))
+    if (rounds < 1 || kernel_open(&options, 0, &k))
         return 2;
     if (others(k))
         fprintf(

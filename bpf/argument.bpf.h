@@ -5,12 +5,19 @@
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-#define TEXTS_MAX 8192 /* per container: past it words say that there is no text */
+#define TEXTS_MAX                                                                                  \
+    8192 /* new ones per container and minute: past it words say that there is no text */
+#define MINUTE_NS 60000000000ull
 #define PROT_WRITE_EXEC 6
 #define PROT_EXEC 4
 #define CLONE_NEW                                                                                  \
     0x7e020000 /* all CLONE_NEW* name spaces but time's, which clone() cannot ask for */
 #define MODE_EXEC 0111
+#define SOCKETCALL_SOCKET 1
+#define SOCKETCALL_BIND 2
+#define SOCKETCALL_CONNECT 3
+#define SOCKETCALL_SENDTO 11
+#define SOCKETCALL_SENDMSG 16
 #define MODE_SET_ID 06000
 #define MOUNT_FLAGS 0x1f7f /* MS_RDONLY..MS_REMOUNT, MS_BIND, MS_MOVE: what a mount does */
 #define O_ACCMODE 3
@@ -19,6 +26,33 @@
 
 /* Which call has which argument: enum argument_form << 8 | enum text_access. Set before loading. */
 const volatile u16 argument_of[ARGUMENT_CALLS];
+/* The same for 32-bit calls, with the native call's number << 16. */
+const volatile u32 argument_of_compat[ARGUMENT_CALLS];
+
+/* The i-th argument: of a native call from its registers, of a 32-bit one from struct scratch.
+ * compat is a constant: native calls pay nothing for it. */
+static __always_inline u64 argument_at(const void *from, u32 i, const bool compat)
+{
+    const struct pt_regs *regs = from;
+    const u32 *a = from;
+    if (compat)
+        return a[i];
+    switch (i) {
+    case 0:
+        return regs->di;
+    case 1:
+        return regs->si;
+    case 2:
+        return regs->dx;
+    case 3:
+        return regs->r10;
+    case 4:
+        return regs->r8;
+    default:
+        return regs->r9;
+    }
+}
+#define A(i) argument_at(from, (i), compat)
 
 static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n, u32 max)
 {
@@ -278,14 +312,21 @@ static __always_inline bool mode_flag(struct record_text *r, u32 mode)
     return flag && flag_set(r, flag == MODE_SET_ID ? MODE_SET_ID : MODE_EXEC);
 }
 
-static __always_inline bool address_of_message(struct record_text *r, const void *message)
+static __always_inline bool address_of_message(struct record_text *r, const void *message,
+                                               const bool compat)
 {
     struct {
         u64 name;
         u32 length;
     } head;
-    return !bpf_probe_read_user(&head, sizeof(head), message) && head.name &&
-           address_read(r, (void *)head.name, head.length);
+    struct {
+        u32 name, length;
+    } head32;
+    if (!compat)
+        return !bpf_probe_read_user(&head, sizeof(head), message) && head.name &&
+               address_read(r, (void *)head.name, head.length);
+    return !bpf_probe_read_user(&head32, sizeof(head32), message) && head32.name &&
+           address_read(r, (void *)(u64)head32.name, head32.length);
 }
 
 static __always_inline u64 user_u64(const void *from)
@@ -295,25 +336,102 @@ static __always_inline u64 user_u64(const void *from)
     return v;
 }
 
-static __noinline bool flag_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+static __always_inline u32 socket_flag(u64 family, u64 type, u64 protocol)
+{
+    return (family & 0xff) << 16 | (type & 0xf) << 8 | (protocol & 0xff);
+}
+
+static __always_inline bool flag_read_of(struct record_text *r, const void *from, u32 form,
+                                         const bool compat)
 {
     switch (form) {
     case ARGUMENT_PROT:
-        return regs->dx & PROT_EXEC && flag_set(r, regs->dx & PROT_WRITE_EXEC);
+        return A(2) & PROT_EXEC && flag_set(r, A(2) & PROT_WRITE_EXEC);
     case ARGUMENT_CLONE:
-        return flag_set(r, regs->di & CLONE_NEW);
+        return flag_set(r, A(0) & CLONE_NEW);
     case ARGUMENT_CLONE3:
-        return flag_set(r, user_u64((void *)regs->di) & CLONE_NEW);
+        return flag_set(r, user_u64((void *)A(0)) & CLONE_NEW);
     case ARGUMENT_SETNS:
-        return flag_set(r, regs->si & CLONE_NEW ? regs->si & CLONE_NEW : 1);
+        return flag_set(r, A(1) & CLONE_NEW ? A(1) & CLONE_NEW : 1);
     case ARGUMENT_PTRACE:
-        return flag_set(r, (u32)regs->di + 1);
+        return flag_set(r, (u32)A(0) + 1);
     case ARGUMENT_MOUNT:
-        return flag_set(r, (regs->r10 & MOUNT_FLAGS) + 1);
+        return flag_set(r, (A(3) & MOUNT_FLAGS) + 1);
     case ARGUMENT_SOCKET:
-        return flag_set(r, (regs->di & 0xff) << 16 | (regs->si & 0xf) << 8 | (regs->dx & 0xff));
+        return flag_set(r, socket_flag(A(0), A(1), A(2)));
     case ARGUMENT_FCHMOD:
-        return mode_flag(r, regs->si);
+        return mode_flag(r, A(1));
+    }
+    return false;
+}
+
+static __noinline bool flag_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+{
+    return flag_read_of(r, regs, form, false);
+}
+
+static __always_inline bool argument_read_of(struct scratch *b, const void *from, u32 form,
+                                             const bool compat)
+{
+    struct record_text *r = &b->text;
+    switch (form) {
+    case ARGUMENT_OPEN:
+        r->access = access_of_open(A(1));
+        return text_read(r, (char *)A(0), false);
+    case ARGUMENT_OPENAT:
+        r->access = access_of_open(A(2));
+        return text_read_at(b, A(0), A(1));
+    case ARGUMENT_OPENAT2:
+        r->access = access_of_open(user_u64((void *)A(2)));
+        return text_read_at(b, A(0), A(1));
+    case ARGUMENT_PATH0:
+    case ARGUMENT_EXEC:
+        return text_read(r, (char *)A(0), false);
+    case ARGUMENT_PATH1:
+        return text_read(r, (char *)A(1), false);
+    case ARGUMENT_AT1:
+    case ARGUMENT_EXECAT:
+        return text_read_at(b, A(0), A(1));
+    case ARGUMENT_AT2:
+        return text_read_at(b, A(1), A(2));
+    case ARGUMENT_AT3:
+        return text_read_at(b, A(2), A(3));
+    case ARGUMENT_CHMOD:
+        return mode_flag(r, A(1)) || text_read(r, (char *)A(0), false);
+    case ARGUMENT_FCHMODAT:
+        return mode_flag(r, A(2)) || text_read_at(b, A(0), A(1));
+    case ARGUMENT_ADDRESS:
+        return address_read(r, (void *)A(1), (u32)A(2));
+    case ARGUMENT_SENDTO:
+        return A(4) && address_read(r, (void *)A(4), (u32)A(5));
+    case ARGUMENT_SENDMSG:
+        return address_of_message(r, (void *)A(1), compat);
+    default:
+        return compat ? flag_read_of(r, from, form, true) : flag_read(r, from, form);
+    }
+}
+
+/* socketcall(): the number of the call, and where its arguments are. */
+static __noinline bool socketcall_read(struct record_text *r, u32 call, const void *from)
+{
+    u32 a[6] = {0};
+    if (bpf_probe_read_user(a, call == SOCKETCALL_SENDTO ? 24 : 12, from))
+        return false;
+    switch (call) {
+    case SOCKETCALL_SOCKET:
+        return flag_set(r, socket_flag(a[0], a[1], a[2]));
+    case SOCKETCALL_BIND:
+        r->access = 9;
+        return address_read(r, (void *)(u64)a[1], a[2]);
+    case SOCKETCALL_CONNECT:
+        r->access = 8;
+        return address_read(r, (void *)(u64)a[1], a[2]);
+    case SOCKETCALL_SENDTO:
+        r->access = 10;
+        return a[4] && address_read(r, (void *)(u64)a[4], a[5]);
+    case SOCKETCALL_SENDMSG:
+        r->access = 10;
+        return address_of_message(r, (void *)(u64)a[1], true);
     }
     return false;
 }
@@ -321,42 +439,7 @@ static __noinline bool flag_read(struct record_text *r, const struct pt_regs *re
 /* Reads the argument of a call into b's text; false: it has none. */
 static __noinline bool argument_read(struct scratch *b, const struct pt_regs *regs, u32 form)
 {
-    struct record_text *r = &b->text;
-    switch (form) {
-    case ARGUMENT_OPEN:
-        r->access = access_of_open(regs->si);
-        return text_read(r, (char *)regs->di, false);
-    case ARGUMENT_OPENAT:
-        r->access = access_of_open(regs->dx);
-        return text_read_at(b, regs->di, regs->si);
-    case ARGUMENT_OPENAT2:
-        r->access = access_of_open(user_u64((void *)regs->dx));
-        return text_read_at(b, regs->di, regs->si);
-    case ARGUMENT_PATH0:
-    case ARGUMENT_EXEC:
-        return text_read(r, (char *)regs->di, false);
-    case ARGUMENT_PATH1:
-        return text_read(r, (char *)regs->si, false);
-    case ARGUMENT_AT1:
-    case ARGUMENT_EXECAT:
-        return text_read_at(b, regs->di, regs->si);
-    case ARGUMENT_AT2:
-        return text_read_at(b, regs->si, regs->dx);
-    case ARGUMENT_AT3:
-        return text_read_at(b, regs->dx, regs->r10);
-    case ARGUMENT_CHMOD:
-        return mode_flag(r, regs->si) || text_read(r, (char *)regs->di, false);
-    case ARGUMENT_FCHMODAT:
-        return mode_flag(r, regs->dx) || text_read_at(b, regs->di, regs->si);
-    case ARGUMENT_ADDRESS:
-        return address_read(r, (void *)regs->si, (u32)regs->dx);
-    case ARGUMENT_SENDTO:
-        return regs->r8 && address_read(r, (void *)regs->r8, (u32)regs->r9);
-    case ARGUMENT_SENDMSG:
-        return address_of_message(r, (void *)regs->si);
-    default:
-        return flag_read(r, regs, form);
-    }
+    return argument_read_of(b, regs, form, false);
 }
 
 /* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. Not static, as
@@ -382,6 +465,9 @@ __noinline u64 text_deliver(struct record_text *r, u32 container)
         return word;
     }
     struct container_entry *e = bpf_map_lookup_elem(&containers, &container);
+    u32 minute = bpf_ktime_get_ns() / MINUTE_NS;
+    if (e && e->minute != minute)
+        e->minute = minute, e->texts = 0;
     if (!sent && e && e->texts >= TEXTS_MAX) {
         __sync_fetch_and_add(&control.refused_texts, 1);
         return word | (u64)WORD_NO_TEXT << 32;
@@ -437,6 +523,50 @@ static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind
     if (r->form <= FORM_UNIX && r->bytes[0] != '/' && !base_find())
         return 0;
     return text_deliver(&b->text, container);
+}
+
+/* The same for a 32-bit call, whose arguments are in struct scratch, in two global functions: the
+ * verifier goes through each once and by itself. As a part of vigia_exit they are too much for that
+ * of Linux 6.1. */
+__noinline int argument_read_compat(u32 kind)
+{
+    u32 form = kind >> 8 & 0x7f;
+    struct scratch *b = text_begin(kind);
+    if (!b)
+        return false;
+    struct record_text *r = &b->text;
+    const u32 *a = b->registers;
+    if (form == ARGUMENT_SOCKETCALL)
+        return socketcall_read(r, a[0], (void *)(u64)a[1]);
+    if (form == ARGUMENT_MMAP_OLD) { /* all six arguments in memory */
+        u64 prot = user_u64((void *)((u64)a[0] + 8));
+        return prot & PROT_EXEC && flag_set(r, prot & PROT_WRITE_EXEC);
+    }
+    return argument_read_of(b, a, form, true);
+}
+
+__noinline u64 argument_word_compat(u32 kind, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer || !argument_read_compat(kind))
+        return 0;
+    struct record_text *r = &buffer->text;
+    if (r->form == FORM_FLAG)
+        r->number = kind >> 16;
+    if (r->form <= FORM_UNIX && r->bytes[0] != '/' && !base_find())
+        return 0;
+    return text_deliver(r, container);
+}
+
+static __noinline u64 argument_of_compat_call(const struct pt_regs *regs, u32 kind, u32 container)
+{
+    struct scratch *buffer = scratch_get(0);
+    if (!buffer)
+        return 0;
+    u32 *a = buffer->registers;
+    a[0] = regs->bx, a[1] = regs->cx, a[2] = regs->dx;
+    a[3] = regs->si, a[4] = regs->di, a[5] = regs->bp;
+    return argument_word_compat(kind, container);
 }
 
 /* The path of an exec that has just succeeded: its registers are gone. */

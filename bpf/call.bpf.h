@@ -5,6 +5,7 @@
 #define RET_ASYNC 255
 #define RET_ERROR 256
 #define SYSNO_X32 0x40000000
+#define SYSNO_COMPAT 1024
 #define SYSNO_MAX 1023
 #define NR_SIGRETURN 15
 
@@ -70,7 +71,7 @@ static __always_inline void call_write(struct ring_map *m, bool fresh, u32 sysno
 static __noinline int call_bin(struct ring *r, u32 sysno, u64 ret)
 {
     struct ring_slot *s = &r->slots[r->slot & (RING_SLOTS - 1)];
-    struct bin_key key = {s->container, s->program, sysno, 0};
+    struct bin_key key = {s->container, s->program, sysno, control.bins_side & 1};
     struct bin_value *v = bpf_map_lookup_elem(&bins, &key), first = {1, ret >> 8};
     *(volatile u64 *)&r->begun = r->begun + 1;
     s->seen++;
@@ -129,20 +130,24 @@ static __always_inline u32 argument_kind(u32 sysno)
     barrier_value(
         i); /* 6.1 does not see that the upper half of a register is zero: so it is masked */
     i &= 0xfff;
-    return i < ARGUMENT_CALLS ? argument_of[i & (ARGUMENT_CALLS - 1)] : 0;
+    if (i < ARGUMENT_CALLS)
+        return argument_of[i & (ARGUMENT_CALLS - 1)];
+    return i >> 9 == SYSNO_COMPAT >> 9 ? argument_of_compat[i & (ARGUMENT_CALLS - 1)] : 0;
 }
 
 /* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
 static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t,
                                        const struct pt_regs *regs, u32 sysno, u64 ret)
 {
-    u32 kind = argument_kind(sysno), form = kind >> 8;
+    u32 kind = argument_kind(sysno), form = kind >> 8 & 0x7f; /* of either ABI */
     if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
         struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
         return s ? s->exec : 0;
     }
     if ((form == ARGUMENT_CLONE3 || form == ARGUMENT_CLONE) && ret == 0)
         return 0; /* the child comes out of its parent's call: its arguments may be gone by then */
+    if (kind >> 8 & ARGUMENT_COMPAT)
+        return argument_of_compat_call(regs, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
     return argument_word(regs, sysno, kind, r->slots[r->slot & (RING_SLOTS - 1)].container);
 }
 
@@ -151,10 +156,8 @@ int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     struct ring_map *m = ring_get();
-    if (!m) {
-        __sync_fetch_and_add(&control.no_ring, 1);
-        return 0;
-    }
+    if (!m)
+        return call_without_ring(t);
     struct ring *r = &m->header;
     bool fresh;
     if (!call_begin(r, t, &fresh)) {
@@ -202,8 +205,12 @@ static __always_inline int call_without_exit(struct task_struct *t, u32 sysno, u
 {
     struct ring_map *m = ring_get();
     bool fresh;
-    if (!m || !call_begin(&m->header, t, &fresh))
+    if (!m)
+        return call_without_ring(t);
+    if (!call_begin(&m->header, t, &fresh))
         return 0;
+    if (m->header.wanted & MODE_BINS) /* no context was written for this run */
+        return call_bin(&m->header, sysno, ret);
     call_write(m, fresh, sysno, ret, flags, 0, 0, 0);
     return 0;
 }

@@ -50,7 +50,7 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
     e->decision = DECISION_PENDING;
     e->texts = e->populated = 0;
     e->hierarchies = bit;
-    e->joins = e->pad = 0;
+    e->joins = e->minute = 0;
     bpf_map_update_elem(&containers, &number, e, 0);
     bpf_map_update_elem(&paths, &hash, &number, 0);
     bpf_map_update_elem(&cgroups, &id, &number, 0);

@@ -105,7 +105,7 @@ struct ring {
     u64 gap_first;   /* time of the first call lost since the last gap record; 0 none */
     u64 dropped;     /* all calls lost for want of room */
     u64 woken;       /* tail at the last wake-up */
-    u32 n_drops, pad2;
+    u64 pad2;
     struct ring_drop drops[RING_DROPS];
     struct ring_slot slots[RING_SLOTS];
 };
@@ -130,10 +130,11 @@ enum container_decision {
 struct container_entry {
     u64 cgroup;
     u32 decision;
-    u32 texts;       /* in the dictionary, for the cap */
+    u32 texts;       /* sent in this minute, for the cap */
     u32 populated;   /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
-    u32 joins, pad;  /* processes that entered from outside: the first brings the container up */
+    u32 joins;       /* processes that entered from outside: the first brings the container up */
+    u32 minute;      /* of the texts */
     char path[CONTAINER_PATH_BYTES];
 };
 
@@ -183,6 +184,9 @@ enum argument_form { /* where a call has the argument that is worth hashing */
                      ARGUMENT_PTRACE,
                      ARGUMENT_MOUNT,
                      ARGUMENT_SOCKET,
+                     ARGUMENT_SOCKETCALL, /* 32-bit calls alone: arguments in memory */
+                     ARGUMENT_MMAP_OLD,
+                     ARGUMENT_COMPAT = 0x80, /* and one of the above */
 };
 
 enum text_form {              /* how the bytes of a text record are to be read */
@@ -217,7 +221,7 @@ struct record_process { /* program (with path and argv), fork, exit */
     u64 time, start, parent_start;
     u32 tgid, tid, parent_tgid, program, parent_program;
     int exit_code;
-    u8 event, deleted, memfd, joined;  /* joined: enum join */
+    u8 event, deleted, upper, joined;  /* upper: of an overlay; joined: enum join */
     u16 path_length, arguments_length; /* in data, one after the other */
 };
 struct record_program {
@@ -260,12 +264,15 @@ struct control {
     u32 memory_v1;      /* that is memory's, not pids' */
     u64 next_container; /* counters of the kernel side */
     u64 next_program;
-    u64 no_ring;      /* calls on a CPU without ring */
+    u64 no_ring;      /* calls on a CPU without ring, less those that user space has told */
     u64 lost_records; /* records that did not fit into the text ring */
     u64 lost_seen;    /* seen counts that found no room */
     u64 refused_texts;
     u64 seed[2];
     u64 capture_id, ring_words;
+    u32 bins_side; /* 0, 1: where calls are counted now; the other one is at rest, and may be read
+                    */
+    u32 pad;
     u64 joins_from; /* ns, monotonic: all containers of before were known then; 0 not yet */
 };
 
@@ -280,7 +287,7 @@ struct entry_time {
 
 struct bin_key {
     u32 container, program;
-    u32 sysno, pad;
+    u32 sysno, side; /* of control.bins_side when it was counted */
 };
 struct bin_value {
     u64 calls, errors;

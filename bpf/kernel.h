@@ -7,6 +7,7 @@
 
 struct pt_regs {
     unsigned long di, si, dx, r10, r8, r9, orig_ax;
+    unsigned long bx, cx, bp; /* with the others: arguments of 32-bit calls */
 };
 
 struct thread_info {
@@ -42,8 +43,14 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 };
 
+struct super_block {
+    u32 s_dev;
+    unsigned long s_magic;
+};
+
 struct inode {
     unsigned int i_nlink;
+    struct super_block *i_sb;
     unsigned long i_ino;
 };
 

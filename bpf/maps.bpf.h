@@ -167,6 +167,7 @@ struct scratch {
         struct container_entry entry;
         u64 words[200];
     };
+    u32 registers[6]; /* arguments of a 32-bit call */
 };
 
 struct {

@@ -2,6 +2,10 @@
 #pragma once
 
 #define CGROUP_LEVELS 12
+#define OVERLAYFS_MAGIC 0x794c7630
+
+/* Device of the host's root file system. Set before loading. */
+const volatile u32 root_device;
 
 static __always_inline u32 container_of_cgroup(struct cgroup *c, u64 v1)
 {
@@ -100,6 +104,23 @@ __noinline u32 path_parts(u64 mount, u64 entry, u32 of_text)
     return used;
 }
 
+/* Is the file in the upper layer of a container's overlay mount, so written after its start? The
+ * host may have an overlay for its own root, on which a container without one lies.
+ *
+ * struct ovl_inode is a module's, and no BTF may tell it: since 4.13 it has the dentry of the upper
+ * layer directly behind the inode, NULL where the file is in the layers below alone. Nothing that a
+ * container can name, mount or change its root to matters for this. */
+static __always_inline bool in_upper_layer(struct file *f)
+{
+    struct inode *inode = BPF_CORE_READ(f, f_path.dentry, d_inode);
+    struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+    struct dentry *upper = NULL;
+    if (BPF_CORE_READ(sb, s_magic) != OVERLAYFS_MAGIC || BPF_CORE_READ(sb, s_dev) == root_device)
+        return false;
+    bpf_probe_read_kernel(&upper, sizeof(upper), (char *)inode + bpf_core_type_size(struct inode));
+    return upper && BPF_CORE_READ(upper, d_inode);
+}
+
 /* Tells whether an exec runs the same file again; 0 where there is none. */
 static __always_inline u32 program_inode(struct task_struct *t)
 {
@@ -115,7 +136,7 @@ static __always_inline void process_fill(struct record_process *p, struct task_s
     p->parent_start = BPF_CORE_READ(t, real_parent, group_leader, start_time);
     p->parent_tgid = BPF_CORE_READ(t, real_parent, tgid);
     p->exit_code = 0;
-    p->deleted = p->memfd = p->joined = 0;
+    p->deleted = p->upper = p->joined = 0;
     p->path_length = p->arguments_length = 0;
 }
 
@@ -141,6 +162,7 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     r->process.deleted = f && !BPF_CORE_READ(f, f_path.dentry, d_inode, i_nlink);
     struct path path = BPF_CORE_READ(f, f_path);
     u32 used = f ? path_parts((u64)path.mnt, (u64)path.dentry, 0) & ~PATH_WHOLE : 0;
+    r->process.upper = f && in_upper_layer(f);
     u64 start = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
     u64 size = end - start;
     if (size > ARGUMENT_BYTES)
@@ -211,4 +233,12 @@ static __always_inline bool task_is_agent(struct task_struct *t)
 {
     return (u32)t->tgid == control.self_tgid &&
            BPF_CORE_READ(t, group_leader, start_time) == control.self_start;
+}
+
+/* A call on a CPU that is so new that it has no ring yet. */
+static __noinline int call_without_ring(struct task_struct *t)
+{
+    if (!task_is_agent(t) && decision_wanted(decision_of(container_of_task(t))))
+        __sync_fetch_and_add(&control.no_ring, 1);
+    return 0;
 }

@@ -1,10 +1,12 @@
 #include "capture/arguments.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "event/block.h"
+#include "event/syscall.h"
 
 struct argument {
     uint16_t number;
@@ -62,9 +64,46 @@ static const struct argument list[] = {
     {SYS_socket, ARGUMENT_SOCKET, ACCESS_NONE},
 };
 
-void arguments_fill(uint16_t ret[ARGUMENT_CALLS])
+/* Of the 32-bit table: calls that it has under another name, and two of its own. */
+static const char *const same[][2] = {
+    {"mmap2", "mmap"},
+    {"chown32", "chown"},
+    {"lchown32", "lchown"},
+    {"truncate64", "truncate"},
+};
+static const struct {
+    const char *name;
+    uint16_t native;
+    uint8_t form;
+} own[] = {
+    {"socketcall", SYS_socket, ARGUMENT_SOCKETCALL},
+    {"mmap", SYS_mmap, ARGUMENT_MMAP_OLD},
+};
+
+static uint32_t compat_argument(uint16_t number, const uint16_t native[ARGUMENT_CALLS])
+{
+    char full[64];
+    snprintf(full, sizeof(full), "%s", syscall_name(SYSNO(ABI_COMPAT, number)));
+    if (strncmp(full, "compat:", 7) != 0)
+        return 0;
+    const char *name = full + 7;
+    uint16_t found;
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+        if (strcmp(own[i].name, name) == 0)
+            return (uint32_t)own[i].native << 16 | (ARGUMENT_COMPAT | own[i].form) << 8;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+        name = strcmp(same[i][0], name) == 0 ? same[i][1] : name;
+    if (syscall_by_name(name, &found) < 0 || found >= ARGUMENT_CALLS || !native[found])
+        return 0;
+    return (uint32_t)found << 16 | ARGUMENT_COMPAT << 8 | native[found];
+}
+
+void arguments_fill(uint16_t ret[ARGUMENT_CALLS], uint32_t ret_compat[ARGUMENT_CALLS])
 {
     memset(ret, 0, ARGUMENT_CALLS * sizeof(*ret));
     for (size_t i = 0; i < ARRAY_SIZE(list); i++)
         ret[list[i].number] = (uint16_t)(list[i].form << 8 | list[i].access);
+    for (uint16_t i = 0; i < ARGUMENT_CALLS; i++)
+        ret_compat[i] = compat_argument(i, ret);
 }

@@ -6,4 +6,4 @@
 
 #include "bpf/event.h"
 
-void arguments_fill(uint16_t ret[ARGUMENT_CALLS]);
+void arguments_fill(uint16_t ret[ARGUMENT_CALLS], uint32_t ret_compat[ARGUMENT_CALLS]);

@@ -96,6 +96,13 @@ static void gap_note(struct assembler *a, uint64_t first_ns, uint64_t last_ns)
     a->gap_last_ns = MAX(a->gap_last_ns, last_ns);
 }
 
+int assembler_lost(struct assembler *a, const struct gap *gap, struct block *b)
+{
+    a->gaps_size = a->ledger_size = 0; /* of another block */
+    gap_note(a, gap->first_ns, gap->last_ns);
+    return gap_tell(a, b, *gap, NULL);
+}
+
 /* Reads gap words at `at`; returns the position after them. */
 static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint32_t ring, uint64_t at)
 {
@@ -489,4 +496,9 @@ uint32_t assembler_threads(const struct assembler *a)
 uint64_t assembler_refused(const struct assembler *a)
 {
     return a->refused;
+}
+
+uint64_t assembler_refused_bins(const struct assembler *a)
+{
+    return a->bins.refused;
 }

@@ -1,5 +1,6 @@
 /* Ring words -> windows, bins and counts: a pure function of words and names, apart from what it
- * remembers of each thread (its left context). CAPTURE, "Words in the ring" and "The cut". */
+ * remembers of each thread (its left context). docs/CAPTURE.md, "Words in the ring" and
+ * docs/CAPTURE.md, "The cut". */
 #pragma once
 
 #include <stdbool.h>
@@ -48,6 +49,9 @@ void assembler_free(struct assembler *a);
 int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
                   uint32_t windows_max, const struct names *names, struct block *b);
 
+/* Calls known to be lost, as the cut that follows has to know. */
+int assembler_lost(struct assembler *a, const struct gap *gap, struct block *b);
+
 /* Forgets what the last cut changed (its block was not kept). */
 void assembler_roll_back(struct assembler *a);
 
@@ -72,3 +76,4 @@ int assembler_replay(struct assembler *a, const struct block *b);
 
 uint32_t assembler_threads(const struct assembler *a);
 uint64_t assembler_refused(const struct assembler *a);
+uint64_t assembler_refused_bins(const struct assembler *a);

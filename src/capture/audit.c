@@ -81,7 +81,7 @@ static int degraded_take(struct capture *c, const struct bin_key *key,
                          const struct bin_value *values, int cpus, uint64_t second)
 {
     uint32_t number = key->container;
-    if (!decide_wanted(&c->decide, &number) || c->n_degraded >= DEGRADED_MAX)
+    if (!decide_wanted(&c->decide, &number))
         return 0;
     if ((c->n_degraded & (c->n_degraded - 1)) == 0) {
         size_t n = c->n_degraded ? 2 * (size_t)c->n_degraded : 1;
@@ -102,20 +102,28 @@ static int degraded_take(struct capture *c, const struct bin_key *key,
     return 0;
 }
 
+/* What was counted on the side at rest. It was left a tick ago, and a program in the kernel takes
+ * microseconds: nothing counts there between our look and the deletion. */
 static int degraded_read(struct capture *c, uint64_t second)
 {
-    struct bin_key key;
+    struct control *control = c->kernel->control;
+    struct bin_key key, next;
     int map = c->kernel->maps[MAP_BINS], cpus = (int)c->kernel->cpus;
     CLEANUP(freep) struct bin_value *values = calloc((size_t)cpus, sizeof(*values));
     if (!values)
         return -ENOMEM;
-    while (!bpf_map_get_next_key(map, NULL, &key)) {
-        if (bpf_map_lookup_elem(map, &key, values) || bpf_map_delete_elem(map, &key))
-            break;
+    int end = bpf_map_get_next_key(map, NULL, &next);
+    while (!end && c->n_degraded < DEGRADED_MAX) { /* the rest waits where it is */
+        key = next;
+        end = bpf_map_get_next_key(map, &key, &next);
+        if (key.side == control->bins_side || bpf_map_lookup_elem(map, &key, values))
+            continue;
         int error = degraded_take(c, &key, values, cpus, second);
         if (error)
             return error;
+        bpf_map_delete_elem(map, &key);
     }
+    __atomic_store_n(&control->bins_side, !control->bins_side, __ATOMIC_SEQ_CST);
     return 0;
 }
 
@@ -150,10 +158,12 @@ static int degraded_bin(struct block *b, const struct degraded *d)
 
 int degraded_tell(struct capture *c, uint64_t now_ns, struct block *b)
 {
-    if (c->kernel->control->level < LEVEL_BINS_ONLY && !c->n_degraded && !c->draining)
+    if (c->kernel->control->level >= LEVEL_BINS_ONLY)
+        c->draining = 2; /* both sides once more after the level rises */
+    else if (!c->n_degraded && !c->draining)
         return 0;
-    c->draining =
-        c->kernel->control->level >= LEVEL_BINS_ONLY; /* one more look after the level rises */
+    else
+        c->draining -= c->draining > 0;
     int error = degraded_read(c, now_ns / NS_PER_S);
     for (uint32_t i = 0; i < c->n_degraded && !error; i++)
         error = degraded_bin(b, &c->degraded[i]);

@@ -152,7 +152,7 @@ static int capture_setup(struct capture *c)
     k->control->stamp = c->options.timing == TIMING_STAMP;
     k->control->host = c->options.host;
     k->control->level = LEVEL_FULL; /* whatever an agent before us had to do */
-    c->draining = true;             /* and what it left in the bins */
+    c->draining = 2;                /* and what it left in the bins */
     c->records = c->records_committed = records_tail(k);
     c->misses = c->misses_committed = kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();
@@ -183,8 +183,7 @@ int capture_open(const struct capture_options *options, struct containers *conta
     c->epoll = -1;
     if (options->node)
         snprintf(c->node, sizeof(c->node), "%s", options->node), c->options.node = c->node;
-    c->options.resume = last ? last->capture : 0;
-    int error = kernel_open(&c->options, &c->kernel);
+    int error = kernel_open(&c->options, last ? last->capture : 0, &c->kernel);
     if (!error)
         error = capture_setup(c);
     if (!error)
@@ -297,6 +296,19 @@ static int misses_tell(struct capture *c, struct block *b)
     return 0;
 }
 
+/* Calls on CPUs that were added to the machine since the last cut. */
+static int no_ring_tell(struct capture *c, uint64_t t0, struct block *b)
+{
+    c->no_ring = __atomic_load_n(&c->kernel->control->no_ring, __ATOMIC_RELAXED);
+    const struct gap gap = {.first_ns = c->cut_ns,
+                            .last_ns = t0,
+                            .calls = c->no_ring,
+                            .container = CONTAINER_UNKNOWN,
+                            .cpu = UINT16_MAX,
+                            .reason = DROP_RING_FULL};
+    return c->no_ring ? assembler_lost(c->assembler, &gap, b) : 0;
+}
+
 static void block_head(struct capture *c, uint64_t t0, struct block *b)
 {
     b->capture = c->kernel->capture_id;
@@ -320,6 +332,8 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
     c->known.tick++;
     heads_read(c);
     int error = records_read(c->kernel, &c->known, &c->decide, &c->records);
+    if (!error)
+        error = no_ring_tell(c, t0, b);
     if (!error)
         error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
     if (!error)
@@ -385,6 +399,7 @@ void capture_commit(struct capture *c, const struct block *b)
     degraded_clear(c);
     c->records_committed = c->records;
     c->misses_committed = c->misses;
+    __atomic_sub_fetch(&c->kernel->control->no_ring, c->no_ring, __ATOMIC_RELAXED);
     c->uncommitted = false;
     for (uint32_t i = 0; i < c->n_changed; i++)
         container_done(&c->changed[i]);
@@ -433,7 +448,7 @@ void capture_set_level(struct capture *c, enum capture_level level)
 
 void capture_resend_texts(struct capture *c)
 {
-    table_clear(&c->known.sent);
+    aging_clear(&c->known.sent);
     c->kernel->control->epoch++;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
 }
@@ -444,12 +459,19 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .capture_id = c->kernel->capture_id,
         .cpus = c->n_rings,
         .ring_bytes = c->kernel->ring_words * 8,
+        .containers = containers_count(c->containers),
         .threads = assembler_threads(c->assembler),
         .processes = c->known.tgids.n,
-        .texts = c->known.dictionary.n,
+        .texts = c->known.dictionary.young.n + c->known.dictionary.old.n,
+        .containers_max = containers_max(c->containers),
+        .threads_max = THREADS_MAX,
+        .processes_max = KNOWN_PROCESSES_MAX,
+        .texts_max = 2 * KNOWN_TEXTS_MAX,
+        .refused_containers = containers_refused(c->containers) + c->decide.refused,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,
         .refused_texts = c->known.refused_texts + c->kernel->control->refused_texts,
+        .refused_bins = assembler_refused_bins(c->assembler),
         .ring_fill_max = c->fill_max,
         .audits = c->audits,
         .unbalanced = c->unbalanced,
@@ -488,7 +510,7 @@ int capture_probe(char *why, unsigned size)
                  "CONFIG_DEBUG_INFO_BTF, as those of Debian are");
         return -ENOENT;
     }
-    int error = kernel_open(&options, &k);
+    int error = kernel_open(&options, 0, &k);
     if (error) {
         snprintf(why, size,
                  "the kernel refuses to load the programs (%s): run as root, or with "

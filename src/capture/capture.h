@@ -1,5 +1,5 @@
 /* The agent's side of the kernel programs: loads and pins them, reads the rings, and cuts one block
- * a tick (CAPTURE.md). One thread calls all of this. */
+ * a tick (docs/CAPTURE.md). One thread calls all of this. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,7 +20,6 @@ struct capture_options {
     uint64_t ring_bytes;              /* per CPU; 0: 2 MiB */
     const char *pin_directory;        /* default /sys/fs/bpf/vigia; "" for no pins (tests) */
     const char *node;                 /* node name; NULL: host name */
-    uint64_t resume;                  /* capture to be taken up before others: of the last block */
 };
 
 /* Loads and attaches the programs, or takes up the pinned ones. last is the spool's last block (its
@@ -29,8 +28,8 @@ struct capture_options {
 int capture_open(const struct capture_options *options, struct containers *containers,
                  const struct block *last, struct capture **ret);
 
-/* Reads up to the cut at now_ns - 1 ms and makes the block. 0 with *ret always set: a tick without
- * calls makes a block with a checkpoint only every second, else *ret is NULL. */
+/* Reads up to the cut at now_ns - 1 ms and makes the block. 0 with *ret NULL when there was no
+ * call: then only every second a block is made, for its checkpoint. */
 int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret);
 
 /* The block is safe (spooled): move the rings' tails. Without it the next tick reads the same again
@@ -51,8 +50,9 @@ struct capture_stats {
     uint64_t capture_id;
     uint32_t cpus;
     uint64_t ring_bytes;
-    uint64_t threads, processes, texts; /* in tables now */
-    uint64_t refused_threads, refused_processes, refused_texts;
+    uint64_t containers, threads, processes, texts; /* in tables now */
+    uint64_t containers_max, threads_max, processes_max, texts_max;
+    uint64_t refused_containers, refused_threads, refused_processes, refused_texts, refused_bins;
     double ring_fill_max;        /* 0..1 at the last tick */
     uint64_t audits, unbalanced; /* comparisons with the kernel's own count, and how many failed */
     uint64_t lost_records;       /* records of processes and texts for which there was no room */

@@ -344,6 +344,7 @@ void containers_remove(struct containers *c, uint32_t number, uint64_t now_ns)
     /* The state is left for a moment when a runtime deletes the cgroup first. */
     if (e->c.state == CONTAINER_UNRESOLVED)
         resolve(c, e, now_ns);
+    judge(c, e, now_ns);
     e->c.state = CONTAINER_GONE;
     e->c.gone_ns = now_ns;
     e->changed = true;
@@ -540,6 +541,11 @@ const struct container *containers_get(struct containers *c, uint32_t number)
 uint32_t containers_count(const struct containers *c)
 {
     return c->n;
+}
+
+uint32_t containers_max(const struct containers *c)
+{
+    return c->max;
 }
 
 const struct container *containers_at(const struct containers *c, uint32_t i)

@@ -1,5 +1,5 @@
 /* Which cgroup is which container, and is it wanted: runtime state on disk (containerd, CRI-O,
- * Docker, podman, runc), cgroup v1, v2 and mixed (CAPTURE, "Which container").
+ * Docker, podman, runc), cgroup v1, v2 and mixed (docs/CAPTURE.md, "Which container").
  *
  * One thread calls all of this. Metadata is written by others: it is read bounded, never followed
  * out of its directory, kept as it is (cut to CONTAINER_STRING_MAX) and escaped where it is shown.
@@ -71,6 +71,7 @@ int containers_poll(struct containers *c, uint64_t now_ns, struct container **re
 /* All kept ones, for listing: pointers valid until the next call. */
 const struct container *containers_get(struct containers *c, uint32_t number);
 uint32_t containers_count(const struct containers *c);
+uint32_t containers_max(const struct containers *c);
 /* i in [0, containers_count), by number. */
 const struct container *containers_at(const struct containers *c, uint32_t i);
 /* Kernel id's hierarchy of a container found by the scan: "unified", "pids", "memory", "systemd".

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -50,6 +52,15 @@ static uint32_t hierarchy_v1(bool *ret_memory)
     }
     *ret_memory = !pids && memory;
     return pids ? pids : memory;
+}
+
+/* Device of the host's root, as the kernel keeps it: 12 bits major, 20 bits minor. */
+static uint32_t root_device(void)
+{
+    struct stat st;
+    if (stat("/proc/1/root/", &st) < 0 && stat("/", &st) < 0)
+        return 0;
+    return (uint32_t)(major(st.st_dev) << 20 | minor(st.st_dev));
 }
 
 /* Has the running kernel that tracepoint? */
@@ -149,7 +160,9 @@ static int kernel_load(struct kernel *k, const struct capture_options *o)
     bpf_map__set_inner_map_fd(k->skeleton->maps.rings, model);
     bpf_map__set_max_entries(k->skeleton->maps.rings, k->cpus);
     *(uint64_t *)&k->skeleton->rodata->ring_words = k->ring_words;
-    arguments_fill((uint16_t *)k->skeleton->rodata->argument_of);
+    arguments_fill((uint16_t *)k->skeleton->rodata->argument_of,
+                   (uint32_t *)k->skeleton->rodata->argument_of_compat);
+    k->skeleton->rodata->root_device = root_device();
     control_init(&k->skeleton->bss->control, o);
     if (getrandom(k->skeleton->bss->control.seed, sizeof(k->skeleton->bss->control.seed), 0) < 0)
         return -errno;
@@ -273,7 +286,7 @@ static int kernel_new(struct kernel **ret)
 
 DEFINE_CLEANUP(kernel_abandon, struct kernel *)
 
-int kernel_open(const struct capture_options *o, struct kernel **ret)
+int kernel_open(const struct capture_options *o, uint64_t resume, struct kernel **ret)
 {
     CLEANUP(kernel_abandonp) struct kernel *k = NULL;
     libbpf_set_print(libbpf_log);
@@ -282,7 +295,7 @@ int kernel_open(const struct capture_options *o, struct kernel **ret)
         return error;
     const char *directory = o->pin_directory ? o->pin_directory : PINS_DIRECTORY;
     if (*directory) {
-        error = kernel_take_up(k, directory, o->resume);
+        error = kernel_take_up(k, directory, resume);
         if (!error) {
             *ret = TAKE(k);
             return 0;
@@ -346,7 +359,7 @@ int kernel_attach_calls(struct kernel *k)
 int kernel_add_cpus(struct kernel *k)
 {
     int added = 0;
-    CLEANUP(fclosep) FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+    CLEANUP(fclosep) FILE *f = fopen("/sys/devices/system/cpu/present", "re");
     unsigned first, last;
     int c = ',';
     while (f && c == ',' && fscanf(f, "%u", &first) == 1) {

@@ -52,13 +52,15 @@ struct kernel {
     uint64_t record_bytes;
 };
 
-/* Loads (or takes up) and maps; attaches nothing yet. */
-int kernel_open(const struct capture_options *options, struct kernel **ret);
+/* Loads, or takes up what is pinned (the capture of this number before others), and maps; attaches
+ * nothing yet. */
+int kernel_open(const struct capture_options *options, uint64_t resume, struct kernel **ret);
 /* The programs that number cgroups, then those that see processes and calls. */
 int kernel_attach_cgroups(struct kernel *k);
 int kernel_attach_calls(struct kernel *k);
 
-/* Makes the rings of CPUs that came online. Returns how many. */
+/* Makes the rings of CPUs that are there and have none; of those offline too, since they may come
+ * online at any moment. Returns how many. */
 int kernel_add_cpus(struct kernel *k);
 /* Attaches or detaches the entry program. */
 int kernel_time_entries(struct kernel *k, bool on);

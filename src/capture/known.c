@@ -16,18 +16,28 @@
 #include "capture/text.h"
 #include "event/program.h"
 
-#define DICTIONARY_MAX (1u << 18)
-#define PROGRAMS_MAX (1u << 17)
-#define SENT_MAX (1u << 18)
-#define PROCESSES_MAX (1u << 16)
+/* Entries of a generation. */
+#define PROGRAMS_MAX (1u << 16)
+#define SENT_MAX (1u << 17)
+
+/* The kernel sends a text again that we no longer know. */
+static void text_forget(uint64_t key, void *user)
+{
+    const struct known *k = user;
+    struct dictionary_key kernel_key = {(uint32_t)(key >> 32), (uint32_t)key};
+    if (k->dictionary_map >= 0)
+        bpf_map_delete_elem(k->dictionary_map, &kernel_key);
+}
 
 void known_init(struct known *k)
 {
     *k = (struct known){.dictionary_map = -1, .programs_map = -1};
-    table_init(&k->dictionary, DICTIONARY_MAX);
-    table_init(&k->programs, PROGRAMS_MAX);
-    table_init(&k->sent, SENT_MAX);
-    table_init(&k->tgids, PROCESSES_MAX);
+    aging_init(&k->dictionary, KNOWN_TEXTS_MAX / 2);
+    k->dictionary.drop = text_forget;
+    k->dictionary.user = k;
+    aging_init(&k->programs, PROGRAMS_MAX);
+    aging_init(&k->sent, SENT_MAX);
+    table_init(&k->tgids, KNOWN_PROCESSES_MAX);
 }
 
 void known_done(struct known *k)
@@ -37,9 +47,9 @@ void known_done(struct known *k)
         free(k->processes[i].arguments);
     }
     free(k->processes);
-    table_done(&k->dictionary);
-    table_done(&k->programs);
-    table_done(&k->sent);
+    aging_done(&k->dictionary);
+    aging_done(&k->programs);
+    aging_done(&k->sent);
     table_done(&k->tgids);
 }
 
@@ -60,9 +70,9 @@ static int text_tell(struct known *k, uint32_t container, enum text_kind kind, u
 {
     uint64_t id = text_id(kind, access, text), key = hash_mix(id, container) | 1;
     *ret_id = id;
-    if (table_get(&k->sent, key))
+    if (aging_get(&k->sent, key))
         return 0;
-    if (table_put(&k->sent, key, k->tick))
+    if (aging_put(&k->sent, key, k->tick))
         k->refused_texts++; /* told again each time then */
     struct text *t = APPEND(k->block->texts, k->block->n_texts);
     if (!t)
@@ -80,7 +90,7 @@ int known_text(struct known *k, const struct record_text *r, uint32_t container)
     int error = text_tell(k, container, kind, r->access, text, &id);
     if (error)
         return error;
-    if (table_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
+    if (aging_put(&k->dictionary, (uint64_t)r->container << 32 | r->hash, id))
         k->refused_texts++;
     struct dictionary_key key = {r->container, r->hash};
     struct dictionary_entry entry;
@@ -110,7 +120,7 @@ static struct known_process *process_new(struct known *k, uint32_t tgid, uint64_
     struct known_process *p = NULL;
     if (index)
         p = &k->processes[index - 1];
-    else if (k->n_processes < PROCESSES_MAX)
+    else if (k->n_processes < KNOWN_PROCESSES_MAX)
         p = APPEND(k->processes, k->n_processes);
     if (!p) {
         k->refused_processes++;
@@ -156,13 +166,13 @@ static int process_tell(struct known *k, const struct process *p, const char *pa
     return told->path && told->arguments ? 0 : -ENOMEM;
 }
 
-static uint64_t program_id(const struct known *k, uint32_t exec)
+static uint64_t program_id(struct known *k, uint32_t exec)
 {
-    uint64_t *id = exec ? table_get(&k->programs, exec) : NULL;
+    uint64_t *id = exec ? aging_get(&k->programs, exec) : NULL;
     return id ? *id : 0;
 }
 
-static struct process process_of(const struct known *k, const struct record_process *r,
+static struct process process_of(struct known *k, const struct record_process *r,
                                  uint32_t container)
 {
     return (struct process){.time_ns = r->time,
@@ -194,11 +204,15 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     uint64_t id;
     text_join(r->data, path_length, path);
     arguments_join(r->data + path_length, length, arguments);
-    program_key(path, r->data + path_length, length, key);
+    bool entered = r->process.event == PROGRAM_FOUND && r->process.joined;
+    if (entered)
+        strcpy(key, PROGRAM_ENTERED);
+    else
+        program_key(path, r->data + path_length, length, key);
     int error = text_tell(k, container, TEXT_PROGRAM, ACCESS_NONE, key, &id);
     if (error)
         return error;
-    table_put(&k->programs, r->process.program, id);
+    aging_put(&k->programs, r->process.program, id);
     if (k->programs_map >= 0)
         bpf_map_update_elem(k->programs_map, &r->process.program, &id, BPF_ANY);
     struct process p = process_of(k, &r->process, container);
@@ -206,7 +220,7 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
     p.flags =
         (uint8_t)((!strncmp(path, "/memfd:", 7) ? PROGRAM_MEMFD : 0) |
                   (r->process.deleted ? PROGRAM_DELETED : 0) |
-                  (p.event == PROCESS_FOUND && r->process.joined ? PROGRAM_JOINED : 0) |
+                  (r->process.upper ? PROGRAM_NOT_FROM_IMAGE : 0) | (entered ? PROGRAM_JOINED : 0) |
                   (p.event == PROCESS_EXEC && r->process.joined == JOIN_SESSION ? PROGRAM_SESSION
                                                                                 : 0));
     struct known_process *known = process_get(k, &r->process, container);
@@ -270,7 +284,7 @@ uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, ui
     k->unknown_programs++; /* its record was lost */
     id = program_from_proc(k, container, tgid);
     if (exec)
-        table_put(&k->programs, exec, id);
+        aging_put(&k->programs, exec, id);
     return id;
 }
 
@@ -287,7 +301,7 @@ uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns)
 
 uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash)
 {
-    uint64_t *id = table_get(&k->dictionary, (uint64_t)container << 32 | hash);
+    uint64_t *id = aging_get(&k->dictionary, (uint64_t)container << 32 | hash);
     return id ? *id : 0;
 }
 
@@ -339,7 +353,8 @@ static bool told_at(uint64_t key, uint64_t *value, void *user)
 
 void known_roll_back(struct known *k)
 {
-    table_sweep(&k->sent, told_at, &k->tick);
+    table_sweep(&k->sent.young, told_at, &k->tick);
+    table_sweep(&k->sent.old, told_at, &k->tick);
 }
 
 static void process_free(struct known *k, uint32_t index)

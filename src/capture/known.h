@@ -14,13 +14,17 @@ struct known_process {
     char *path, *arguments;
 };
 
+/* Two generations; the dictionary of the kernel holds as many. */
+#define KNOWN_TEXTS_MAX (1u << 17)
+#define KNOWN_PROCESSES_MAX (1u << 16)
+
 struct known {
-    struct table dictionary; /* the kernel's container << 32 | hash -> text id */
-    struct table programs;   /* exec number -> text id of the program key */
-    struct table sent;       /* hash of (container, text id) -> tick in which a block told it */
+    struct aging dictionary; /* the kernel's container << 32 | hash -> text id */
+    struct aging programs;   /* exec number -> text id of the program key */
+    struct aging sent;       /* hash of (container, text id) -> tick in which a block told it */
     struct table tgids;      /* tgid -> index + 1 of the newest process */
-    struct known_process *processes;            /* [n_processes]; a free one has tgid 0 */
-    uint32_t n_processes, processes_size, free; /* free: first free, index + 1, chained by older */
+    struct known_process *processes; /* [n_processes]; a free one has tgid 0 */
+    uint32_t n_processes, free;      /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
     int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */
@@ -50,6 +54,6 @@ void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t c
 int known_snapshot(struct known *k, uint64_t now_ns);
 /* The last block was not kept: what it told must be told again. */
 void known_roll_back(struct known *k);
-/* Forgets processes that ended before; now_ns is the end of those whose end was not told. pids: ours
- * is the machine's process namespace, so that we can ask who lives. */
+/* Forgets processes that ended before; now_ns is the end of those whose end was not told. pids:
+ * ours is the machine's process namespace, so that we can ask who lives. */
 void known_sweep(struct known *k, uint64_t before_ns, uint64_t now_ns, bool pids);

@@ -28,7 +28,9 @@ struct capture {
     uint32_t n_rings;
     uint64_t records, records_committed;
     uint64_t misses, misses_committed;
-    bool uncommitted, draining;
+    uint64_t no_ring; /* of control's count: told in the last block */
+    bool uncommitted;
+    uint8_t draining; /* ticks that still look for calls that were only counted */
     /* Told in no committed block yet. */
     struct container *changed;
     struct blind *blinds;

@@ -112,14 +112,14 @@ static int names_load(struct capture *c)
     while (!bpf_map_get_next_key(c->kernel->maps[MAP_DICTIONARY], from, &key)) {
         from = &key;
         if (!bpf_map_lookup_elem(c->kernel->maps[MAP_DICTIONARY], &key, &entry) && entry.text)
-            table_put(&c->known.dictionary, (uint64_t)key.container << 32 | key.hash, entry.text);
+            aging_put(&c->known.dictionary, (uint64_t)key.container << 32 | key.hash, entry.text);
     }
     uint32_t exec, *before = NULL;
     uint64_t id;
     while (!bpf_map_get_next_key(c->kernel->maps[MAP_PROGRAMS], before, &exec)) {
         before = &exec;
         if (!bpf_map_lookup_elem(c->kernel->maps[MAP_PROGRAMS], &exec, &id))
-            table_put(&c->known.programs, exec, id);
+            aging_put(&c->known.programs, exec, id);
     }
     return 0;
 }

@@ -103,3 +103,52 @@ void table_sweep(struct table *t, bool (*drop)(uint64_t key, uint64_t *value, vo
     if (table_grow(t, capacity))
         table_clear(t);
 }
+
+void aging_init(struct aging *a, uint32_t generation_max)
+{
+    *a = (struct aging){0};
+    table_init(&a->young, generation_max);
+    table_init(&a->old, generation_max);
+}
+
+void aging_done(struct aging *a)
+{
+    table_done(&a->young);
+    table_done(&a->old);
+}
+
+void aging_clear(struct aging *a)
+{
+    table_clear(&a->young);
+    table_clear(&a->old);
+}
+
+static void generation_end(struct aging *a)
+{
+    for (uint32_t i = 0; a->drop && i < a->old.capacity; i++) {
+        if (a->old.keys[i] && !table_get(&a->young, a->old.keys[i]))
+            a->drop(a->old.keys[i], a->user);
+    }
+    table_done(&a->old);
+    a->old = a->young;
+    table_init(&a->young, a->old.n_max);
+}
+
+int aging_put(struct aging *a, uint64_t key, uint64_t value)
+{
+    if (a->young.n == a->young.n_max && !table_get(&a->young, key))
+        generation_end(a);
+    return table_put(&a->young, key, value);
+}
+
+uint64_t *aging_get(struct aging *a, uint64_t key)
+{
+    uint64_t *young = table_get(&a->young, key);
+    if (young)
+        return young;
+    uint64_t *old = table_get(&a->old, key);
+    if (!old)
+        return NULL;
+    uint64_t value = *old;
+    return aging_put(a, key, value) ? NULL : table_get(&a->young, key);
+}

@@ -1,5 +1,5 @@
-/* What containers share a normal behaviour: the workload key (ALERTS, "Names that learning hangs
- * on"). */
+/* What containers share a normal behaviour: the workload key (docs/ALERTS.md, "Names that
+ * learning hangs on"). */
 #pragma once
 
 #include "capture/runtime.h"

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/selection.h"
 
 struct agent {
     pthread_t thread;
@@ -23,38 +24,6 @@ struct agent {
     uint64_t blocks_lost; /* by the spool, when texts were last sent again */
 };
 
-/* NULL-ended, as the selector wants it; the strings stay the configuration's. */
-static const char **ended(char **items, uint32_t n)
-{
-    const char **list = calloc(n + 1, sizeof(*list));
-    for (uint32_t i = 0; list && i < n; i++)
-        list[i] = items[i];
-    return list;
-}
-
-static void selector_done(struct container_selector *s)
-{
-    free((void *)s->names);
-    free((void *)s->images);
-    free((void *)s->namespaces);
-    free((void *)s->labels);
-    free((void *)s->exclude);
-}
-
-static int selector_init(const struct config *config, struct container_selector *ret)
-{
-    const typeof(config->containers) *c = &config->containers;
-    *ret = (struct container_selector){
-        .names = ended(c->names, c->n_names),
-        .images = ended(c->images, c->n_images),
-        .namespaces = ended(c->namespaces, c->n_namespaces),
-        .labels = ended(c->labels, c->n_labels),
-        .exclude = ended(c->exclude, c->n_exclude),
-    };
-    return ret->names && ret->images && ret->namespaces && ret->labels && ret->exclude ? 0
-                                                                                       : -ENOMEM;
-}
-
 /* A segment that the spool dropped took texts with it that are sent only once. */
 static void resend_texts(struct agent *a)
 {
@@ -65,8 +34,8 @@ static void resend_texts(struct agent *a)
     a->blocks_lost = s.blocks_lost + s.blocks_corrupt;
 }
 
-/* Declared degradation (DESIGN, idea 5): what is not yet acknowledged fills the spool, or the disk
- * refuses blocks. Each step comes back by itself. */
+/* Declared degradation (docs/CAPTURE.md, "Under pressure"): what is not yet acknowledged fills the
+ * spool, or the disk refuses blocks. Each step comes back by itself. */
 static enum capture_level level_for(struct agent *a, uint64_t now_ns)
 {
     struct spool_stats s;
@@ -98,7 +67,6 @@ static void tick(struct agent *a)
 {
     uint64_t now_ns = clock_mono_ns();
     struct block *b = NULL;
-    uint64_t calls = 0;
     pthread_mutex_lock(&a->lock);
     int r = capture_tick(a->capture, now_ns, &b);
     pthread_mutex_unlock(&a->lock);
@@ -108,8 +76,6 @@ static void tick(struct agent *a)
     r = spool_append(a->spool, b);
     if (r == 0)
         capture_commit(a->capture, b);
-    for (uint32_t i = 0; i < b->n_ledger; i++)
-        calls += b->ledger[i].seen;
     block_free(b);
 
     pthread_mutex_lock(&a->lock);
@@ -120,14 +86,10 @@ static void tick(struct agent *a)
     else if (r == 0)
         a->failing_since_ns = 0;
     a->stats.error = r;
-    a->stats.blocks += r == 0;
-    a->stats.calls += r == 0 ? calls : 0;
     a->stats.retries += r < 0;
     update_level(a, now_ns);
     resend_texts(a);
     capture_get_stats(a->capture, &a->stats.capture);
-    a->stats.containers = containers_count(a->containers);
-    a->stats.containers_refused = (uint32_t)containers_refused(a->containers);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -146,10 +108,10 @@ static void *run(void *arg)
 static int open_parts(struct agent *a, const struct config *config)
 {
     struct containers_options containers = {.workload_label = config->containers.workload_label};
-    int r = selector_init(config, &containers.selector);
+    int r = selection_init(config, &containers.selector);
     if (r == 0)
         r = containers_new(&containers, &a->containers);
-    selector_done(&containers.selector);
+    selection_done(&containers.selector);
     if (r < 0)
         return r;
     struct capture_options capture = {
@@ -202,8 +164,8 @@ int agent_start(const struct config *config, struct spool *spool, struct agent *
 
 int agent_select(struct agent *a, const struct config *config)
 {
-    CLEANUP(selector_done) struct container_selector selector;
-    int r = selector_init(config, &selector);
+    CLEANUP(selection_done) struct container_selector selector;
+    int r = selection_init(config, &selector);
     if (r < 0)
         return r;
     pthread_mutex_lock(&a->lock);

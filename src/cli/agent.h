@@ -1,4 +1,5 @@
-/* The agent's thread: kernel rings -> blocks -> spool (DESIGN, "What flows"). */
+/* The agent's thread: kernel rings -> blocks -> spool (docs/ARCHITECTURE.md, "The path of a call").
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -13,10 +14,7 @@ struct agent;
 
 struct agent_stats {
     struct capture_stats capture;
-    uint32_t containers, containers_refused;
     uint8_t level;    /* enum capture_level */
-    uint64_t blocks;  /* spooled */
-    uint64_t calls;   /* seen, of those blocks */
     uint64_t retries; /* appends that failed and will be made again */
     int error;        /* -errno of the last append, 0 when it worked */
 };

@@ -11,6 +11,7 @@
 #include "cli/look.h"
 #include "cli/sinks.h"
 #include "cli/table.h"
+#include "soc/decision.h"
 
 enum {
     OPTION_ID = 256,
@@ -232,7 +233,7 @@ static int list_alerts(struct look *l, const struct options *o)
     size_t i;
     uint64_t total = 0;
     size_t limit = o->limit ? o->limit : o->common.json ? 0 : TABLE_ROWS;
-    if (look_find(l, query_of(o), limit, &list, &total) < 0)
+    if (store_find_all(l->store, query_of(o), limit, &list, &total) < 0)
         return EXIT_FAILED;
     if (!o->common.json)
         return print_table(o, list, total);
@@ -268,7 +269,7 @@ static int watch(struct look *l, const struct options *o)
         fprintf(stderr, "Waiting for new alerts; Ctrl-C ends.\n");
     for (;; first = false, sleep(1)) {
         json_auto_t *list = NULL;
-        if (look_find(l, query_of(o), 1000, &list, NULL) < 0)
+        if (store_find_all(l->store, query_of(o), 1000, &list, NULL) < 0)
             return EXIT_FAILED;
         for (size_t i = json_array_size(list); i-- > 0;) {
             json_t *a = json_array_get(list, i);
@@ -302,40 +303,6 @@ static int find_one(struct look *l, const char *id, json_t **ret)
     return 0;
 }
 
-/* History, state and, for the running pipeline, the word that teaches it the verdict: one commit.
- */
-static int change(struct look *l, const struct options *o, const json_t *alert)
-{
-    char action[64], key[64];
-    const char *id = look_text(alert, "id");
-    snprintf(action, sizeof(action), "%s%s%s", o->become ? o->become : "note",
-             o->verdict ? ": " : "", o->verdict ? o->verdict : "");
-    json_auto_t *body = json_pack("{s:[{s:f, s:s, s:s, s:s}]}", "history", "time", l->now, "who",
-                                  look_actor(), "action", action, "note", o->note ? o->note : "");
-    if (!body) {
-        log_error("the note is not UTF-8 text");
-        return -EINVAL;
-    }
-    json_auto_t *word = NULL;
-    if (o->become) {
-        json_object_set_new(body, "state", json_string(o->become));
-        json_object_set_new(body, "verdict", o->verdict ? json_string(o->verdict) : json_null());
-        word = json_pack("{s:s, s:s, s:O, s:s, s:f}", "alert", id, "state", o->become, "verdict",
-                         json_object_get(body, "verdict"), "who", look_actor(), "time", l->now);
-    }
-    snprintf(key, sizeof(key), "verdict/%.40s", id);
-    struct store_document documents[] = {
-        {.kind = STORE_ALERT,
-         .key = id,
-         .time = l->now,
-         .body = body,
-         .merge = true,
-         .append = "history"},
-        {.kind = STORE_STATE, .key = key, .time = l->now, .body = word},
-    };
-    return look_commit(l, documents, word ? 2 : 1, "alert changed", id, action);
-}
-
 static int one_alert(struct look *l, const struct options *o)
 {
     json_auto_t *alert = NULL;
@@ -343,8 +310,14 @@ static int one_alert(struct look *l, const struct options *o)
     if (r < 0)
         return r == -ENOENT ? EXIT_FOUND : EXIT_FAILED;
     if (o->become || o->note) {
+        const struct alert_decision change = {.state = o->become,
+                                              .verdict = o->verdict,
+                                              .note = o->note,
+                                              .who = look_actor(),
+                                              .address = LOOK_ADDRESS,
+                                              .now = l->now};
         CLEANUP(freep) char *id = strdup(look_text(alert, "id"));
-        if (!id || change(l, o, alert) < 0)
+        if (!id || alert_decide(l->store, id, &change) < 0)
             return EXIT_FAILED;
         json_decref(alert);
         alert = NULL;

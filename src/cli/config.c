@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 #include "cli/config_schema.h"
+#include "detect/detector.h"
+#include "detect/profile.h"
 #include "soc/sink.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
@@ -262,6 +264,37 @@ static int apply_defaults(const struct config_default *d, struct config *c)
     return 0;
 }
 
+/* The list gets the NULL at its end that profiles go by. */
+static int detectors_end(struct config *c, const char *path)
+{
+    uint32_t n = c->detection.n_detectors;
+    if (n == 0)
+        return 0;
+    if (n > PROFILE_DETECTORS_MAX) {
+        log_error("%s: detection: detectors: at most %d", path, PROFILE_DETECTORS_MAX);
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const char *name = c->detection.detectors[i];
+        if (detector_find(name))
+            continue;
+        CLEANUP(buf_done) struct buf allowed;
+        buf_init(&allowed, 1024);
+        for (const struct detector *const *d = detector_table; *d; d++)
+            buf_printf(&allowed, "%s%s", d == detector_table ? "" : ", ", (*d)->name);
+        buf_u8(&allowed, 0);
+        log_error("%s: detection: detectors: there is no \"%s\"; there are: %s", path, name,
+                  allowed.error ? "" : (const char *)allowed.data);
+        return -EINVAL;
+    }
+    char **list = reallocarray(c->detection.detectors, n + 1, sizeof(*list));
+    if (!list)
+        return -ENOMEM;
+    list[n] = NULL;
+    c->detection.detectors = list;
+    return 0;
+}
+
 static int config_check(const struct config *c, const char *path)
 {
     if (c->server.port > 65535) {
@@ -319,6 +352,8 @@ int config_load(const char *path, const char *data, struct config **ret)
     r = apply_defaults(config_defaults, c);
     if (r == 0)
         r = config_check(c, name);
+    if (r == 0)
+        r = detectors_end(c, name);
     if (r < 0)
         return r;
     *ret = TAKE(c);

@@ -1,6 +1,7 @@
 /* The configuration: one YAML file, the environment (VIGIA_SERVER_PORT for server: port:), flags.
- * The schema in config.c is the parser (libcyaml), the source of `vigia config schema`, and of the
- * list of allowed keys in error messages. 0 and NULL mean "not given" until the defaults are in. */
+ * The schema (config_schema.c) is the parser (libcyaml), the source of `vigia config schema`, and
+ * of the list of allowed keys in error messages. 0 and NULL mean "not given" until the defaults are
+ * in. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,8 +44,8 @@ struct config {
         int sync;
     } spool;
     struct {
-        uint32_t size_max_mib, windows_days, bins_second_hours, bins_minute_days, bins_hour_days,
-            scores_days, alerts_days;
+        uint32_t size_max_mib, windows_days, anomalous_days, bins_second_hours, bins_minute_days,
+            bins_hour_days, scores_days, processes_days, alerts_days;
     } retention;
     struct {
         uint32_t ready_active_s, ready_quiet_s, ready_starts, startup_max_s, startup_quiet_s;

@@ -146,7 +146,7 @@ static int run(int argc, char **argv)
     struct store_query query = {.kind = STORE_CONTAINER};
     if (o.workload)
         query.field = "workload", query.equals = o.workload;
-    if (look_open(&o.common, false, &l) < 0 || look_find(&l, query, 0, &rows, NULL) < 0)
+    if (look_open(&o.common, false, &l) < 0 || store_find_all(l.store, query, 0, &rows, NULL) < 0)
         return EXIT_FAILED;
     json_auto_t *list = select_containers(rows, o.all);
     if (o.common.json) {

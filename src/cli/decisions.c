@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-
-#define VERDICT_PREFIX "verdict/"
-#define RETIRE_PREFIX "retire/" /* of `vigia profiles --retire` */
+#include "soc/decision.h"
 
 struct decisions {
     struct store *store;
@@ -130,6 +128,6 @@ static uint32_t apply_words(struct decisions *d, const char *prefix,
 uint32_t decisions_apply(struct decisions *d, struct batch *ret)
 {
     apply_suppressions(d);
-    return apply_words(d, VERDICT_PREFIX, apply_verdict, ret) +
-           apply_words(d, RETIRE_PREFIX, apply_retirement, ret);
+    return apply_words(d, DECISION_VERDICT, apply_verdict, ret) +
+           apply_words(d, DECISION_RETIRE, apply_retirement, ret);
 }

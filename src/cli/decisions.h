@@ -1,4 +1,4 @@
-/* What people decide in the store (soc/http.h, `vigia profiles --retire`) and the engine has to
+/* What people decide in the store (soc/decision.h) and the engine has to
  * know: verdicts and retirements, once each, and suppressions, always all of them. */
 #pragma once
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "soc/explain.h"
+#include "soc/json.h"
 
 /* A burst of short-lived processes must not turn into as many rows: the rest is counted. */
 #define PROCESSES_PER_BLOCK_MAX 256
@@ -35,107 +36,58 @@ struct documents {
     struct documents_totals totals;
 };
 
-static json_t *json_text(const char *s)
+/* Before a block: what the one before counted is in the store now. */
+static void counts_trim(struct documents *d)
 {
-    CLEANUP(freep) char *valid = utf8_copy(s ? s : "", s ? strlen(s) : 0);
-    return valid ? json_string(valid) : NULL;
-}
-
-static struct count *count_of(struct documents *d, uint64_t capture, uint32_t container)
-{
-    struct count *c = NULL;
-    typeof(c->key) key = {capture, container};
-    HASH_FIND(hh, d->counts, &key, sizeof(key), c);
-    if (c)
-        return c;
-    if (HASH_COUNT(d->counts) >= COUNTS_MAX) {
-        struct count *oldest = d->counts; /* its document stays in the store */
+    while (HASH_COUNT(d->counts) > COUNTS_MAX) {
+        struct count *oldest = d->counts; /* the longest without a call */
         HASH_DEL(d->counts, oldest);
         free(oldest);
     }
-    c = calloc(1, sizeof(*c));
-    if (!c)
-        return NULL;
-    c->key = key;
-    c->total.container = container;
-    HASH_ADD(hh, d->counts, key, sizeof(c->key), c);
-    return c;
 }
 
-static json_t *ledger_json(const struct ledger_count *l)
+/* The container's counts, from the store where it has some: the ledger goes on over a restart. */
+static int count_of(struct documents *d, uint64_t capture, uint32_t container, struct count **ret)
 {
-    json_t *dropped = json_object();
-    for (int i = 0; i < DROP_REASONS; i++) {
-        if (l->dropped[i])
-            json_object_set_new(dropped, drop_reason_name(i),
-                                json_integer((json_int_t)l->dropped[i]));
+    CLEANUP(store_rows_done) struct store_rows rows = {0};
+    struct count *c = NULL;
+    typeof(c->key) key = {capture, container};
+    HASH_FIND(hh, d->counts, &key, sizeof(key), c);
+    if (c) {
+        HASH_DEL(d->counts, c); /* to the end: used last */
+    } else {
+        char name[STORE_KEY_MAX];
+        store_container_key(capture, container, name);
+        int r = store_ledger(d->store, NULL, name, &rows);
+        c = r == 0 ? calloc(1, sizeof(*c)) : NULL;
+        if (!c)
+            return r < 0 ? r : -ENOMEM;
+        c->key = key;
+        if (rows.n)
+            c->total = rows.ledger[0].count;
+        c->calls_before = c->total.seen;
     }
-    return json_pack("{s:I, s:I, s:o}", "seen", (json_int_t)l->seen, "stored",
-                     (json_int_t)l->delivered, "dropped", dropped);
+    HASH_ADD(hh, d->counts, key, sizeof(c->key), c);
+    *ret = c;
+    return 0;
 }
 
 static void ledger_add(struct documents *d, uint64_t capture, const struct ledger_count *l,
                        double time, struct batch *ret)
 {
-    struct count *c = count_of(d, capture, l->container);
-    if (!c) {
-        ret->error = -ENOMEM;
+    struct count *c;
+    int r = count_of(d, capture, l->container, &c);
+    if (r < 0) {
+        ret->error = r;
         return;
     }
     c->total.seen += l->seen;
     c->total.delivered += l->delivered;
-    d->totals.seen += l->seen;
-    d->totals.delivered += l->delivered;
-    for (int i = 0; i < DROP_REASONS; i++) {
+    for (int i = 0; i < DROP_REASONS; i++)
         c->total.dropped[i] += l->dropped[i];
-        d->totals.dropped[i] += l->dropped[i];
-    }
     char key[STORE_KEY_MAX];
     store_container_key(capture, l->container, key);
-    batch_document(ret, STORE_LEDGER, key, time, ledger_json(&c->total), false);
-}
-
-/* Takes up the counts that the store has, so that the ledger goes on over a restart. */
-static int counts_load(struct documents *d, struct store *store)
-{
-    struct store_query query = {.kind = STORE_LEDGER, .limit = 10000};
-    json_t *rows = NULL, *row, *n;
-    size_t i;
-    const char *name;
-    do {
-        json_decref(rows);
-        int r = store_find(store, &query, &rows, NULL);
-        if (r < 0)
-            return r;
-        json_array_foreach (rows, i, row) {
-            uint64_t capture;
-            uint32_t number;
-            if (store_container_parse(json_string_value(json_object_get(row, "key")), &capture,
-                                      &number) < 0)
-                continue;
-            struct count *c = count_of(d, capture, number);
-            if (!c) {
-                json_decref(rows);
-                return -ENOMEM;
-            }
-            c->total.seen = (uint64_t)json_integer_value(json_object_get(row, "seen"));
-            c->total.delivered = (uint64_t)json_integer_value(json_object_get(row, "stored"));
-            c->calls_before = c->total.seen;
-            d->totals.seen += c->total.seen;
-            d->totals.delivered += c->total.delivered;
-            json_object_foreach (json_object_get(row, "dropped"), name, n) {
-                for (int k = 0; k < DROP_REASONS; k++) {
-                    if (strcmp(name, drop_reason_name(k)) == 0) {
-                        c->total.dropped[k] = (uint64_t)json_integer_value(n);
-                        d->totals.dropped[k] += c->total.dropped[k];
-                    }
-                }
-            }
-        }
-        query.offset += 10000;
-    } while (json_array_size(rows) == 10000);
-    json_decref(rows);
-    return 0;
+    batch_document(ret, STORE_LEDGER, key, time, store_ledger_body(&c->total), false);
 }
 
 int documents_new(const struct engine *engine, struct store *store, struct documents **ret)
@@ -145,9 +97,6 @@ int documents_new(const struct engine *engine, struct store *store, struct docum
         return -ENOMEM;
     d->engine = engine;
     d->store = store;
-    int r = counts_load(d, store);
-    if (r < 0)
-        return r;
     *ret = TAKE(d);
     return 0;
 }
@@ -280,6 +229,7 @@ static void end_containers(struct documents *d, const struct block *b, const cha
 void documents_block(struct documents *d, const struct block *b, struct batch *ret)
 {
     char key[STORE_KEY_MAX];
+    counts_trim(d);
     if (d->capture != b->capture) {
         end_containers(d, b, "running", ret);
         end_containers(d, b, "unresolved", ret);
@@ -367,13 +317,11 @@ void documents_output(struct documents *d, const struct engine_output *o, double
 
 void documents_containers(struct documents *d, double now, struct batch *ret)
 {
-    d->totals.containers = 0;
     for (struct count *c = d->counts; c; c = c->hh.next) {
         uint64_t calls = c->total.seen - c->calls_before;
         double passed = c->time_before > 0 ? now - c->time_before : 1;
         bool active = calls > 0;
         bool report = active || c->active;
-        d->totals.containers += active;
         c->calls_before = c->total.seen;
         c->time_before = now;
         c->active = active;

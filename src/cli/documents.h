@@ -12,7 +12,8 @@ int documents_new(const struct engine *engine, struct store *store, struct docum
 void documents_free(struct documents *d);
 DEFINE_CLEANUP(documents_free, struct documents *)
 
-/* Containers, processes, texts, blind intervals, bins and ledger counts of the block. */
+/* Containers, processes, texts, blind intervals, bins and ledger counts of the block. What the call
+ * before put into its batch has been committed, or nothing of it will be. */
 void documents_block(struct documents *d, const struct block *b, struct batch *ret);
 /* Alerts, scores, windows to keep and profiles. */
 void documents_output(struct documents *d, const struct engine_output *o, double now,
@@ -21,9 +22,7 @@ void documents_output(struct documents *d, const struct engine_output *o, double
 void documents_containers(struct documents *d, double now, struct batch *ret);
 
 struct documents_totals {
-    uint64_t seen, delivered, dropped[DROP_REASONS];
     uint64_t refused_processes; /* life-cycle records past the cap of a block: not listed */
-    uint32_t containers;        /* with calls in the last second of documents_containers() */
 };
 void documents_get_totals(const struct documents *d, struct documents_totals *ret);
 

@@ -7,12 +7,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/queue.h"
+#include "base/stop.h"
 #include "transport/recording.h"
 
 struct feed {
     pthread_t thread;
-    struct queue *stop; /* nothing is pushed: closed to end the wait */
+    struct stop stop;
     struct recording *recording;
     struct spool *spool;
 };
@@ -21,14 +21,12 @@ static void *run(void *arg)
 {
     struct feed *f = arg;
     struct block *b = NULL;
-    void *item;
     uint64_t start_ns = clock_mono_ns(), first_ns = 0;
     while (recording_next(f->recording, &b) == 0) {
         if (!first_ns)
             first_ns = b->until_ns;
         uint64_t due_ns = start_ns + (b->until_ns - first_ns), now_ns = clock_mono_ns();
-        int wait_ms = due_ns > now_ns ? (int)((due_ns - now_ns) / NS_PER_MS) : 0;
-        if (queue_pop(f->stop, wait_ms, &item) == -EPIPE)
+        if (stop_wait(&f->stop, due_ns > now_ns ? due_ns - now_ns : 0))
             break;
         b->wall_ns = clock_wall_ns() - (b->until_ns - MIN(b->mono_ns, b->until_ns));
         spool_append(f->spool, b);
@@ -44,8 +42,7 @@ static void free_parts(struct feed *f)
 {
     if (f->recording)
         recording_close(f->recording);
-    if (f->stop)
-        queue_free(f->stop);
+    stop_done(&f->stop);
     free(f);
 }
 
@@ -55,9 +52,8 @@ int feed_start(const char *path, struct spool *spool, struct feed **ret)
     if (!f)
         return -ENOMEM;
     f->spool = spool;
+    stop_init(&f->stop);
     int r = recording_open(path, &f->recording);
-    if (r == 0)
-        r = queue_new(1, &f->stop);
     if (r == 0)
         r = -pthread_create(&f->thread, NULL, run, f);
     if (r < 0) {
@@ -70,7 +66,7 @@ int feed_start(const char *path, struct spool *spool, struct feed **ret)
 
 void feed_stop(struct feed *f)
 {
-    queue_close(f->stop);
+    stop_set(&f->stop);
     pthread_join(f->thread, NULL);
     free_parts(f);
 }

@@ -6,15 +6,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/queue.h"
+#include "base/stop.h"
 #include "store/store.h"
 
-#define INTERVAL_MS (5 * 60 * 1000)
+#define INTERVAL_NS (5 * 60 * NS_PER_S)
 #define DAY_S 86400.0
 
 struct janitor {
     pthread_t thread;
-    struct queue *stop; /* nothing is pushed: closed to end the wait */
+    struct stop stop;
     struct store *store;
     struct store_retention retention;
 };
@@ -22,8 +22,7 @@ struct janitor {
 static void *run(void *arg)
 {
     struct janitor *j = arg;
-    void *item;
-    while (queue_pop(j->stop, INTERVAL_MS, &item) == -ETIMEDOUT) {
+    while (!stop_wait(&j->stop, INTERVAL_NS)) {
         json_t *gone = NULL;
         if (store_purge(j->store, &j->retention, (double)clock_wall_ns() / 1e9, &gone) < 0)
             continue;
@@ -38,8 +37,7 @@ static void *run(void *arg)
 static void free_parts(struct janitor *j)
 {
     store_close(j->store);
-    if (j->stop)
-        queue_free(j->stop);
+    stop_done(&j->stop);
     free(j);
 }
 
@@ -48,18 +46,18 @@ int janitor_start(const struct config *config, const char *database, struct jani
     struct janitor *j = calloc(1, sizeof(*j));
     if (!j)
         return -ENOMEM;
-    store_retention_default(&j->retention);
+    stop_init(&j->stop);
     j->retention.windows_age_s = config->retention.windows_days * DAY_S;
+    j->retention.anomalous_age_s = config->retention.anomalous_days * DAY_S;
     j->retention.bins_second_age_s = config->retention.bins_second_hours * 3600.0;
     j->retention.bins_minute_age_s = config->retention.bins_minute_days * DAY_S;
     j->retention.bins_hour_age_s = config->retention.bins_hour_days * DAY_S;
     j->retention.scores_age_s = config->retention.scores_days * DAY_S;
     j->retention.alerts_age_s = config->retention.alerts_days * DAY_S;
+    j->retention.processes_age_s = config->retention.processes_days * DAY_S;
     j->retention.size_max_bytes = (uint64_t)config->retention.size_max_mib << 20;
     struct store_options options = {.path = database};
     int r = store_open(NULL, &options, &j->store);
-    if (r == 0)
-        r = queue_new(1, &j->stop);
     if (r == 0)
         r = -pthread_create(&j->thread, NULL, run, j);
     if (r < 0) {
@@ -72,7 +70,7 @@ int janitor_start(const struct config *config, const char *database, struct jani
 
 void janitor_stop(struct janitor *j)
 {
-    queue_close(j->stop);
+    stop_set(&j->stop);
     pthread_join(j->thread, NULL);
     free_parts(j);
 }

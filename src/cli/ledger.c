@@ -1,147 +1,26 @@
 /* vigia ledger: seen = stored + in flight + dropped (by reason), for each container and in sum.
  *
- * The store has the counts of every block up to its acknowledgement; the blocks behind that are
- * read from the spool here. Nothing is derived from the other figures, so the sum can fail. */
+ * As the server's page has it (soc/ledger_view.h), with the corrupt blocks by name. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "cli/look.h"
 #include "cli/table.h"
 #include "soc/json.h"
-#include "transport/ledger.h"
-#include "transport/spool.h"
+#include "soc/ledger_view.h"
 
-#define TRIES 50
 #define CORRUPT_SHOWN 100
 
-struct view {
-    json_t *containers; /* {key: row} */
-    json_t *blind, *corrupt, *refused;
-    struct ledger flight; /* blocks of the spool behind the acknowledgement */
-    uint64_t acknowledged;
-};
-
-struct sums {
-    json_int_t seen, stored, in_flight, dropped, degraded;
-    json_t *reasons; /* {reason: calls} */
-};
-
-static void view_done(struct view *v)
-{
-    json_decref(v->containers);
-    json_decref(v->blind);
-    json_decref(v->corrupt);
-    json_decref(v->refused);
-    ledger_done(&v->flight);
-}
-
-static void add(json_t *object, const char *name, json_int_t n)
-{
-    json_t *had = json_object_get(object, name);
-    json_object_set_new(object, name, json_integer(json_integer_value(had) + n));
-}
-
-static json_t *row_of(struct view *v, const char *key)
-{
-    json_t *row = json_object_get(v->containers, key);
-    if (row)
-        return row;
-    row = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:{}}", "key", key, "name", "", "workload", "",
-                    "seen", 0, "stored", 0, "in_flight", 0, "dropped");
-    json_object_set_new(v->containers, key, row);
-    return row;
-}
-
-/* Counts of the store and the acknowledgement they belong to: a commit in between would be counted
- * twice or not at all, so look again until none was. */
-static int read_store(struct look *l, const uint8_t *uuid, json_t **ret, uint64_t *ret_acknowledged)
-{
-    for (int i = 0; i < TRIES; i++) {
-        uint64_t before = 0, after = 0;
-        json_auto_t *rows = NULL;
-        int r = uuid ? store_acknowledged(l->store, uuid, &before) : 0;
-        if (r == 0)
-            r = look_find(l, (struct store_query){.kind = STORE_LEDGER}, 0, &rows, NULL);
-        if (r == 0 && uuid)
-            r = store_acknowledged(l->store, uuid, &after);
-        if (r < 0)
-            return r;
-        if (before == after) {
-            *ret = TAKE(rows);
-            *ret_acknowledged = after;
-            return 0;
-        }
-    }
-    log_error("the store is written faster than it can be read; try again");
-    return -EAGAIN;
-}
-
-static void add_stored(struct view *v, const json_t *rows)
-{
-    const json_t *stored;
-    json_t *n;
-    const char *reason;
-    size_t i;
-    json_array_foreach (rows, i, stored) {
-        json_t *row = row_of(v, look_text(stored, "key"));
-        add(row, "seen", json_integer_value(json_object_get(stored, "seen")));
-        add(row, "stored", json_integer_value(json_object_get(stored, "stored")));
-        json_object_foreach (json_object_get(stored, "dropped"), reason, n)
-            add(json_object_get(row, "dropped"), reason, json_integer_value(n));
-    }
-}
-
-static void add_flight(struct view *v)
-{
-    char key[STORE_KEY_MAX];
-    for (uint32_t i = 0; i < v->flight.n_rows; i++) {
-        const struct ledger_count *c = &v->flight.rows[i].count;
-        store_container_key(v->flight.rows[i].capture, c->container, key);
-        json_t *row = row_of(v, key);
-        add(row, "seen", (json_int_t)c->seen);
-        add(row, "in_flight", (json_int_t)c->delivered);
-        for (int k = 0; k < DROP_REASONS; k++) {
-            if (c->dropped[k])
-                add(json_object_get(row, "dropped"), drop_reason_name(k),
-                    (json_int_t)c->dropped[k]);
-        }
-    }
-    for (uint32_t i = 0; i < v->flight.n_blinds; i++) {
-        const struct blind *b = &v->flight.blinds[i];
-        json_array_append_new(
-            v->blind, json_pack("{s:f, s:f, s:o}", "from", (double)b->first_ns / 1e9, "until",
-                                (double)b->last_ns / 1e9, "reason", json_text(b->reason)));
-    }
-}
-
-static int read_flight(struct spool *spool, struct view *v)
-{
-    for (uint64_t next = v->acknowledged + 1;;) {
-        struct block *b = NULL;
-        int r = spool_read(spool, next, 0, &b);
-        if (r == -ETIMEDOUT)
-            return 0;
-        if (r < 0)
-            return r;
-        next = b->sequence + 1;
-        r = ledger_add(&v->flight, b);
-        block_free(b);
-        if (r < 0)
-            return r;
-    }
-}
-
 /* Blocks kept aside: each has a file NAME.reason beside it. */
-static void read_corrupt(const char *spool_path, struct view *v)
+static void read_corrupt(const char *spool_path, json_t *corrupt)
 {
     char path[4096];
     snprintf(path, sizeof(path), "%s/corrupt", spool_path);
     DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d)) && json_array_size(v->corrupt) < CORRUPT_SHOWN;) {
+    for (struct dirent *e; d && (e = readdir(d)) && json_array_size(corrupt) < CORRUPT_SHOWN;) {
         char name[4600], reason[256] = "";
         size_t n = strlen(e->d_name);
         if (n < 8 || strcmp(e->d_name + n - 7, ".reason") != 0)
@@ -151,215 +30,133 @@ static void read_corrupt(const char *spool_path, struct view *v)
         if (f && fgets(reason, sizeof(reason), f))
             reason[strcspn(reason, "\n")] = '\0';
         name[strlen(name) - 7] = '\0';
-        json_array_append_new(v->corrupt, json_pack("{s:o, s:o}", "file", json_text(name), "reason",
-                                                    json_text(reason)));
+        json_array_append_new(
+            corrupt, json_pack("{s:o, s:o}", "file", json_text(name), "reason", json_text(reason)));
     }
     if (d)
         closedir(d);
 }
 
-static void name_containers(struct look *l, struct view *v)
-{
-    json_auto_t *rows = NULL;
-    const json_t *c;
-    size_t i;
-    if (look_find(l, (struct store_query){.kind = STORE_CONTAINER}, 0, &rows, NULL) < 0)
-        return;
-    json_array_foreach (rows, i, c) {
-        json_t *row = json_object_get(v->containers, look_text(c, "key"));
-        if (!row)
-            continue;
-        json_object_set(row, "name", json_object_get(c, "name"));
-        json_object_set(row, "workload", json_object_get(c, "workload"));
-    }
-}
-
-static int read_rest(struct look *l, struct view *v)
-{
-    json_auto_t *blind = NULL, *live = NULL;
-    const json_t *b;
-    size_t i;
-    int r = look_find(l, (struct store_query){.kind = STORE_BLIND, .oldest_first = true}, 0, &blind,
-                      NULL);
-    if (r < 0)
-        return r;
-    json_array_foreach (blind, i, b)
-        json_array_append_new(v->blind,
-                              json_pack("{s:f, s:f, s:s}", "from", look_number(b, "from"), "until",
-                                        look_number(b, "until"), "reason", look_text(b, "reason")));
-    r = store_get(l->store, STORE_STATE, "live", &live, NULL, NULL);
-    const json_t *refused = json_object_get(json_object_get(live, "agent"), "refused");
-    json_object_update(v->refused, (json_t *)refused);
-    return r == -ENOENT ? 0 : r;
-}
-
-static int view_read(struct look *l, struct view *v)
+static int view_read(struct look *l, json_t **ret, uint64_t *ret_blocks)
 {
     CLEANUP(freep) char *path = config_path(l->config, "spool");
-    CLEANUP(spool_closep) struct spool *spool = NULL;
-    json_auto_t *rows = NULL;
-    uint8_t uuid[16];
+    CLEANUP(flight_freep) struct flight *flight = NULL;
+    json_auto_t *view = NULL, *corrupt = json_array();
     if (!path)
         return -ENOMEM;
-    const bool there = access(path, F_OK) == 0;
-    struct spool_options options = {.directory = path, .read_only = true};
-    int r = there ? spool_open(&options, &spool) : 0;
-    if (r < 0)
-        return r;
-    if (spool)
-        spool_uuid(spool, uuid);
-    r = read_store(l, spool ? uuid : NULL, &rows, &v->acknowledged);
-    if (r == 0 && spool)
-        r = read_flight(spool, v);
+    int r = flight_new(path, &flight);
     if (r == 0)
-        r = read_rest(l, v);
+        r = ledger_view(l->store, flight, &view, ret_blocks);
     if (r < 0)
         return r;
-    add_stored(v, rows);
-    add_flight(v);
-    name_containers(l, v);
-    read_corrupt(path, v);
+    read_corrupt(path, corrupt);
+    json_object_set(view, "corrupt", corrupt);
+    *ret = TAKE(view);
     return 0;
 }
 
-/* Calls that were only binned (degraded) are stored: not part of what was dropped. */
-static json_int_t sum_dropped(json_t *dropped, struct sums *s)
-{
-    json_int_t total = 0;
-    const char *reason;
-    json_t *n;
-    json_object_foreach (dropped, reason, n) {
-        if (strcmp(reason, drop_reason_name(DROP_DEGRADED)) == 0) {
-            s->degraded += json_integer_value(n);
-            continue;
-        }
-        total += json_integer_value(n);
-        add(s->reasons, reason, json_integer_value(n));
-    }
-    json_object_del(dropped, drop_reason_name(DROP_DEGRADED));
-    return total;
-}
-
-/* In sum, and for each container: one may not make up for the other. */
-static bool sum_up(struct view *v, struct sums *s)
-{
-    const char *key;
-    json_t *row;
-    bool balanced = true;
-    json_object_foreach (v->containers, key, row) {
-        json_int_t seen = json_integer_value(json_object_get(row, "seen"));
-        json_int_t stored = json_integer_value(json_object_get(row, "stored"));
-        json_int_t in_flight = json_integer_value(json_object_get(row, "in_flight"));
-        json_int_t dropped = sum_dropped(json_object_get(row, "dropped"), s);
-        s->seen += seen;
-        s->stored += stored;
-        s->in_flight += in_flight;
-        s->dropped += dropped;
-        balanced &= seen == stored + in_flight + dropped;
-    }
-    return balanced;
-}
-
-static json_t *rows_of(const struct view *v)
-{
-    json_t *list = json_array(), *row;
-    const char *key;
-    json_object_foreach (v->containers, key, row)
-        json_array_append(list, row);
-    return list;
-}
-
-static void print_json(const struct view *v, const struct sums *s, bool balanced)
-{
-    json_auto_t *all =
-        json_pack("{s:I, s:I, s:I, s:O, s:O, s:b, s:I, s:O, s:O, s:o}", "seen", s->seen, "stored",
-                  s->stored, "in_flight", s->in_flight, "dropped", s->reasons, "blind", v->blind,
-                  "balanced", balanced, "degraded", s->degraded, "refused", v->refused, "corrupt",
-                  v->corrupt, "containers", rows_of(v));
-    look_print(all);
-}
-
-static void line(const char *name, json_int_t n, const char *what)
+static void line(const char *name, double n, const char *what)
 {
     char text[WORDS_MAX];
     printf("%-12s %20s calls%s\n", name, words_exact((uint64_t)n, text), what);
 }
 
-static void print_sums(const struct view *v, const struct sums *s, bool balanced)
+static json_int_t dropped(const json_t *sums)
+{
+    json_int_t total = 0;
+    const char *reason;
+    json_t *n;
+    json_object_foreach (json_object_get(sums, "dropped"), reason, n)
+        total += json_integer_value(n);
+    return total;
+}
+
+/* Over all containers: one may not make up for another. */
+static json_int_t unaccounted(const json_t *view)
+{
+    const json_t *c;
+    size_t i;
+    json_int_t off = 0;
+    json_array_foreach (json_object_get(view, "containers"), i, c)
+        off += llabs(json_integer_value(json_object_get(c, "seen")) -
+                     json_integer_value(json_object_get(c, "stored")) -
+                     json_integer_value(json_object_get(c, "in_flight")) - dropped(c));
+    return off;
+}
+
+static void print_sums(const json_t *view, uint64_t in_flight)
 {
     char blocks[128], text[WORDS_MAX];
     const char *reason;
     json_t *n;
     snprintf(blocks, sizeof(blocks), "  (%s blocks in the spool that the store has not yet)",
-             words_exact(v->flight.blocks, text));
-    line("Seen", s->seen, "");
-    line("Stored", s->stored, "  (scored and counted)");
-    line("In flight", s->in_flight, blocks);
-    line("Dropped", s->dropped, "");
-    json_object_foreach (s->reasons, reason, n)
+             words_exact(in_flight, text));
+    line("Seen", look_number(view, "seen"), "");
+    line("Stored", look_number(view, "stored"), "  (scored and counted)");
+    line("In flight", look_number(view, "in_flight"), blocks);
+    line("Dropped", (double)dropped(view), "");
+    json_object_foreach (json_object_get(view, "dropped"), reason, n)
         printf("  %-10s %20s calls\n", reason, words_exact((uint64_t)json_integer_value(n), text));
-    if (s->degraded)
-        line("Bins only", s->degraded, "  (of those stored: counted, but without windows)");
-    const json_int_t off = s->seen - s->stored - s->in_flight - s->dropped;
-    if (balanced)
+    if (look_number(view, "degraded") > 0)
+        line("Bins only", look_number(view, "degraded"),
+             "  (of those stored: counted, but without windows)");
+    if (look_true(view, "balanced"))
         puts("Balanced: seen = stored + in flight + dropped, for every container.");
     else
         printf("NOT BALANCED: %lld calls are unaccounted for. Please report this as a bug.\n",
-               (long long)off);
+               (long long)unaccounted(view));
 }
 
-static void print_blind(const struct view *v)
+static void print_blind(const json_t *view)
 {
-    const json_t *b;
+    const json_t *b, *blind = json_object_get(view, "blind");
     size_t i;
     char from[WORDS_MAX], span[WORDS_MAX];
-    if (json_array_size(v->blind) == 0)
+    if (json_array_size(blind) == 0)
         return;
     puts("\nBlind: time without capture");
-    json_array_foreach (v->blind, i, b) {
+    json_array_foreach (blind, i, b) {
         printf("  %s for %-8s ", words_time(look_number(b, "from"), from),
                words_duration(look_number(b, "until") - look_number(b, "from"), span));
         table_wrap(stdout, look_text(b, "reason"), 0, 60);
     }
 }
 
-static void print_aside(const struct view *v)
+static void print_aside(const json_t *view)
 {
-    const json_t *c;
+    const json_t *c, *corrupt = json_object_get(view, "corrupt");
     json_t *n;
     const char *what;
     size_t i;
     char text[WORDS_MAX];
-    json_object_foreach (v->refused, what, n) {
+    json_object_foreach (json_object_get(view, "refused"), what, n) {
         if (json_integer_value(n) > 0)
             printf("Refused by a full table: %s %s\n",
                    words_exact((uint64_t)json_integer_value(n), text), what);
     }
-    if (json_array_size(v->corrupt) == 0)
+    if (json_array_size(corrupt) == 0)
         return;
     puts("\nCorrupt blocks, kept aside");
-    json_array_foreach (v->corrupt, i, c) {
+    json_array_foreach (corrupt, i, c) {
         table_wrap(stdout, look_text(c, "file"), 2, table_width());
         table_wrap(stdout, look_text(c, "reason"), 4, table_width());
     }
 }
 
-static int print_containers(const struct view *v)
+static int print_containers(const json_t *view)
 {
     static const struct table_column columns[] = {
         {"CONTAINER", false, 12}, {"WORKLOAD", false, 12}, {"SEEN", true, 0},
         {"STORED", true, 0},      {"IN FLIGHT", true, 0},  {"DROPPED", true, 0},
     };
     CLEANUP(table_freep) struct table *t = NULL;
-    json_t *row, *n;
-    const char *key, *reason;
+    const json_t *row;
+    size_t i;
     char text[WORDS_MAX];
     if (table_new(columns, ARRAY_SIZE(columns), &t) < 0)
         return EXIT_FAILED;
-    json_object_foreach (v->containers, key, row) {
-        json_int_t dropped = 0;
-        json_object_foreach (json_object_get(row, "dropped"), reason, n)
-            dropped += json_integer_value(n);
+    json_array_foreach (json_object_get(view, "containers"), i, row) {
+        const char *key = look_text(row, "key");
         const bool known = !strstr(key, "-ffffffff");
         table_cell(t, "%s",
                    *look_text(row, "name") ? look_text(row, "name")
@@ -369,7 +166,7 @@ static int print_containers(const struct view *v)
         table_cell(t, "%s", words_count(look_number(row, "seen"), text));
         table_cell(t, "%s", words_count(look_number(row, "stored"), text));
         table_cell(t, "%s", words_count(look_number(row, "in_flight"), text));
-        table_cell(t, "%s", words_count((double)dropped, text));
+        table_cell(t, "%s", words_count((double)dropped(row), text));
     }
     putchar('\n');
     return table_print(t, stdout, 0) < 0 ? EXIT_FAILED : EXIT_OK;
@@ -407,30 +204,24 @@ static int run(int argc, char **argv)
     struct command_common common = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &common);
     CLEANUP(look_close) struct look l = {0};
-    CLEANUP(view_done)
-    struct view v = {.containers = json_object(),
-                     .blind = json_array(),
-                     .corrupt = json_array(),
-                     .refused = json_object()};
-    json_auto_t *reasons = json_object();
-    struct sums sums = {.reasons = reasons};
-    ledger_init(&v.flight);
-    if (look_open(&common, false, &l) < 0 || view_read(&l, &v) < 0)
+    json_auto_t *view = NULL;
+    uint64_t blocks;
+    if (look_open(&common, false, &l) < 0 || view_read(&l, &view, &blocks) < 0)
         return EXIT_FAILED;
-    const bool balanced = sum_up(&v, &sums);
+    const int status = look_true(view, "balanced") ? EXIT_OK : EXIT_FOUND;
     if (common.json) {
-        print_json(&v, &sums, balanced);
-        return balanced ? EXIT_OK : EXIT_FOUND;
+        look_print(view);
+        return status;
     }
     look_warn_stale(&l);
-    print_sums(&v, &sums, balanced);
-    print_blind(&v);
-    print_aside(&v);
-    if (json_object_size(v.containers) == 0)
+    print_sums(view, blocks);
+    print_blind(view);
+    print_aside(view);
+    if (json_array_size(json_object_get(view, "containers")) == 0)
         puts("\nNo container has made a call yet. `vigia containers` says what is watched.");
-    else if (print_containers(&v) != EXIT_OK)
+    else if (print_containers(view) != EXIT_OK)
         return EXIT_FAILED;
-    return balanced ? EXIT_OK : EXIT_FOUND;
+    return status;
 }
 
 const struct command command_ledger = {

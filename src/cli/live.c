@@ -26,7 +26,6 @@ struct live {
     uint32_t n_alert_delays;
     double cpu_s, cpu_at; /* of this process at the last document */
     double lag_s;
-    uint64_t waiting, seen; /* at the start: live_set_start() */
 };
 
 int live_new(struct agent *agent, struct live **ret)
@@ -48,12 +47,6 @@ void live_free(struct live *l)
 void live_set_agent(struct live *l, struct agent *agent)
 {
     atomic_store(&l->agent, agent);
-}
-
-void live_set_start(struct live *l, uint64_t waiting, uint64_t seen)
-{
-    l->waiting = waiting;
-    l->seen = seen;
 }
 
 static void rate_add(struct live *l, int64_t second, uint64_t calls, uint64_t windows)
@@ -145,45 +138,49 @@ static json_t *agent_json(struct live *l, const struct documents_totals *totals,
     l->cpu_at = now;
     char capture[20];
     snprintf(capture, sizeof(capture), "%016llx", (unsigned long long)s.capture.capture_id);
-    return json_pack(
-        "{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:f, s:i}",
-        "capture", capture, "cpus", (json_int_t)s.capture.cpus, "ring_bytes",
-        (json_int_t)s.capture.ring_bytes, "ring_fill", s.capture.ring_fill_max, "threads",
-        (json_int_t)s.capture.threads, "processes", (json_int_t)s.capture.processes, "texts",
-        (json_int_t)s.capture.texts, "refused", "threads", (json_int_t)s.capture.refused_threads,
-        "processes", (json_int_t)(s.capture.refused_processes + totals->refused_processes), "texts",
-        (json_int_t)s.capture.refused_texts, "containers", (json_int_t)s.containers_refused,
-        "retries", (json_int_t)s.retries, "cpu_share", share, "rss_bytes", resident_bytes(),
-        "error", s.error);
+    const struct capture_stats *t = &s.capture;
+    json_t *refused =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "containers", (json_int_t)t->refused_containers,
+                  "threads", (json_int_t)t->refused_threads, "processes",
+                  (json_int_t)(t->refused_processes + totals->refused_processes), "texts",
+                  (json_int_t)t->refused_texts, "bins", (json_int_t)t->refused_bins);
+    json_t *max = json_pack("{s:I, s:I, s:I, s:I}", "containers", (json_int_t)t->containers_max,
+                            "threads", (json_int_t)t->threads_max, "processes",
+                            (json_int_t)t->processes_max, "texts", (json_int_t)t->texts_max);
+    return json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:i}",
+                     "capture", capture, "cpus", (json_int_t)t->cpus, "ring_bytes",
+                     (json_int_t)t->ring_bytes, "ring_fill", t->ring_fill_max, "containers",
+                     (json_int_t)t->containers, "threads", (json_int_t)t->threads, "processes",
+                     (json_int_t)t->processes, "texts", (json_int_t)t->texts, "max", max, "refused",
+                     refused, "retries", (json_int_t)s.retries, "cpu_share", share, "rss_bytes",
+                     resident_bytes(), "error", s.error);
 }
 
-static json_t *spool_json(const struct live *l, struct spool *spool,
-                          const struct agent_stats *agent, const struct documents_totals *totals)
+static json_t *spool_json(struct spool *spool)
 {
     struct spool_stats s;
     spool_get_stats(spool, &s);
-    int64_t in_flight = (int64_t)(l->waiting + agent->calls - (totals->seen - l->seen));
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "in_flight",
-                     (json_int_t)MAX(in_flight, 0), "first", (json_int_t)s.first_sequence, "last",
-                     (json_int_t)s.last_sequence, "acknowledged", (json_int_t)s.acknowledged,
-                     "size_bytes", (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments,
-                     "written_bytes", (json_int_t)s.bytes_written, "blocks_lost",
-                     (json_int_t)s.blocks_lost, "blocks_corrupt", (json_int_t)s.blocks_corrupt,
-                     "write_errors", (json_int_t)s.write_errors, "degraded", s.degraded);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "first",
+                     (json_int_t)s.first_sequence, "last", (json_int_t)s.last_sequence,
+                     "acknowledged", (json_int_t)s.acknowledged, "size_bytes",
+                     (json_int_t)s.size_bytes, "segments", (json_int_t)s.segments, "written_bytes",
+                     (json_int_t)s.bytes_written, "blocks_lost", (json_int_t)s.blocks_lost,
+                     "blocks_corrupt", (json_int_t)s.blocks_corrupt, "write_errors",
+                     (json_int_t)s.write_errors, "degraded", s.degraded);
 }
 
 static json_t *engine_json(const struct live *l, const struct engine *engine)
 {
     struct engine_counters c;
     engine_counters(engine, &c);
-    return json_pack("{s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}}", "windows",
-                     (json_int_t)c.windows, "calls", (json_int_t)c.calls, "anomalies",
-                     (json_int_t)c.anomalies, "lag_s", l->lag_s, "profiles", (json_int_t)c.profiles,
-                     "alerts_open", (json_int_t)c.alerts_open, "suppressed",
-                     (json_int_t)c.suppressed, "refused", "containers",
-                     (json_int_t)c.refused_containers, "processes", (json_int_t)c.refused_processes,
-                     "texts", (json_int_t)c.refused_texts, "profiles",
-                     (json_int_t)c.refused_profiles, "learning", (json_int_t)c.refused_learning);
+    return json_pack(
+        "{s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "windows",
+        (json_int_t)c.windows, "calls", (json_int_t)c.calls, "anomalies", (json_int_t)c.anomalies,
+        "lag_s", l->lag_s, "profiles", (json_int_t)c.profiles, "alerts_open",
+        (json_int_t)c.alerts_open, "suppressed", (json_int_t)c.suppressed, "refused", "containers",
+        (json_int_t)c.refused_containers, "processes", (json_int_t)c.refused_processes, "texts",
+        (json_int_t)c.refused_texts, "profiles", (json_int_t)c.refused_profiles, "alerts",
+        (json_int_t)c.refused_alerts, "learning", (json_int_t)c.refused_learning);
 }
 
 void live_document(struct live *l, const struct engine *engine, const struct documents *documents,
@@ -201,13 +198,13 @@ void live_document(struct live *l, const struct engine *engine, const struct doc
     typeof(&l->rates[0]) last = &l->rates[(uint64_t)second % RATES_MAX];
     if (last->second == second)
         calls = last->calls, windows = last->windows;
-    json_t *body = json_pack(
-        "{s:i, s:s, s:s, s:f, s:I, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "pid",
-        (int)getpid(), "version", VIGIA_VERSION, "mode", agent ? "live" : "replay", "started",
-        l->started, "calls_per_s", (json_int_t)calls, "windows_per_s", (json_int_t)windows,
-        "containers", (json_int_t)totals.containers, "latency", quantiles(l->delays, l->n_delays),
-        "alert_latency", quantiles(l->alert_delays, l->n_alert_delays), "level", levels[s.level],
-        "agent", agent_json(l, &totals, now), "spool", spool_json(l, spool, &s, &totals), "engine",
-        engine_json(l, engine), "rates", rates(l, now));
+    json_t *body =
+        json_pack("{s:i, s:s, s:s, s:f, s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "pid",
+                  (int)getpid(), "version", VIGIA_VERSION, "mode", agent ? "live" : "replay",
+                  "started", l->started, "calls_per_s", (json_int_t)calls, "windows_per_s",
+                  (json_int_t)windows, "latency", quantiles(l->delays, l->n_delays),
+                  "alert_latency", quantiles(l->alert_delays, l->n_alert_delays), "level",
+                  levels[s.level], "agent", agent_json(l, &totals, now), "spool", spool_json(spool),
+                  "engine", engine_json(l, engine), "rates", rates(l, now));
     batch_document(ret, STORE_STATE, "live", now, body, false);
 }

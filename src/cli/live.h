@@ -14,9 +14,6 @@ int live_new(struct agent *agent, struct live **ret);
 void live_free(struct live *l);
 void live_set_agent(struct live *l, struct agent *agent);
 
-/* Calls that the spool held beyond the store at the start, and those the store had seen by then. */
-void live_set_start(struct live *l, uint64_t waiting, uint64_t seen);
-
 /* Takes the rates and the delay of one block. now: wall s. */
 void live_block(struct live *l, const struct block *b, const struct engine_output *o, double now);
 void live_document(struct live *l, const struct engine *engine, const struct documents *documents,

@@ -14,7 +14,6 @@
 #include "soc/json.h"
 
 #define STALE_S 15.0
-#define PAGE 10000
 
 int look_open(const struct command_common *common, bool write, struct look *ret)
 {
@@ -25,7 +24,7 @@ int look_open(const struct command_common *common, bool write, struct look *ret)
     CLEANUP(freep) char *path = config_path(config, "vigia.db");
     if (!path)
         return -ENOMEM;
-    /* Who only changes an alert must not make a database where there is none. */
+    /* Who only changes something must not make a database where there is none. */
     if (write && access(path, F_OK) < 0) {
         log_error(
             "open database %s: %s; start `vigia up` first, or say where it is with --data DIR",
@@ -64,27 +63,6 @@ bool look_true(const json_t *object, const char *name)
     return json_is_true(json_object_get(object, name));
 }
 
-int look_find(struct look *l, struct store_query query, size_t max, json_t **ret,
-              uint64_t *ret_total)
-{
-    json_auto_t *all = json_array();
-    for (;;) {
-        json_auto_t *page = NULL;
-        size_t left = max ? max - json_array_size(all) : PAGE;
-        query.limit = (uint32_t)MIN(left, PAGE);
-        query.offset = (uint32_t)json_array_size(all);
-        int r = store_find(l->store, &query, &page, query.offset ? NULL : ret_total);
-        if (r < 0)
-            return r;
-        if (json_array_extend(all, page) < 0)
-            return -ENOMEM;
-        if (json_array_size(page) < query.limit || json_array_size(all) == max)
-            break;
-    }
-    *ret = TAKE(all);
-    return 0;
-}
-
 void look_print(const json_t *object)
 {
     json_dumpf(object, stdout, JSON_COMPACT);
@@ -118,5 +96,5 @@ int look_commit(struct look *l, const struct store_document *documents, uint32_t
                 const char *action, const char *target, const char *detail)
 {
     return audit_commit(l->store, documents, n,
-                        audit_entry(l->now, look_actor(), "command line", action, target, detail));
+                        audit_entry(l->now, look_actor(), LOOK_ADDRESS, action, target, detail));
 }

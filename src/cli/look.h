@@ -7,15 +7,14 @@
 #include "cli/config.h"
 #include "store/store.h"
 
-DEFINE_CLEANUP(store_close, struct store *)
-
 struct look {
     struct config *config;
     struct store *store;
     double now; /* wall s */
 };
 
-/* Configuration and store; logs and returns -errno. write: to acknowledge and close. */
+/* Configuration and store; logs and returns -errno. write: to change something; what is
+ * not there is not made. */
 int look_open(const struct command_common *common, bool write, struct look *ret);
 void look_close(struct look *l);
 
@@ -24,10 +23,6 @@ const char *look_text(const json_t *object, const char *name);
 double look_number(const json_t *object, const char *name);
 bool look_true(const json_t *object, const char *name);
 
-/* All documents of the query, beyond the limit of one reading; at most max (0: all). */
-int look_find(struct look *l, struct store_query query, size_t max, json_t **ret,
-              uint64_t *ret_total);
-
 /* One line of JSON, flushed: a script may be waiting for it. */
 void look_print(const json_t *object);
 
@@ -35,6 +30,7 @@ void look_print(const json_t *object);
  */
 void look_warn_stale(struct look *l);
 
+#define LOOK_ADDRESS "command line" /* where it comes from, in the audit log */
 /* Who does this: "ana" of sudo or the login, for histories and the audit log. */
 const char *look_actor(void);
 /* Adds to the audit log, in one commit with the documents. */

@@ -13,12 +13,17 @@
 #include "cli/decisions.h"
 #include "cli/documents.h"
 #include "cli/live.h"
+#include "cli/snapshot.h"
 #include "soc/explain.h"
 #include "soc/sink.h"
 #include "transport/broker.h"
 
+/* The state is saved every minute; where that takes long, so much less often that it takes a 500th
+ * of the time, up to five minutes: the blocks since are in the spool, and go through the engine
+ * again before the next start captures. */
 #define SNAPSHOT_INTERVAL_NS (60 * NS_PER_S)
-#define SNAPSHOT_MAX (1u << 30)
+#define SNAPSHOT_INTERVAL_MAX_NS (300 * NS_PER_S)
+#define SNAPSHOT_SHARE 500
 #define LIVE_INTERVAL_NS NS_PER_S
 #define RETRY_MAX_MS 2000
 
@@ -38,6 +43,7 @@ struct pipeline {
     uint8_t spool_uuid[16];
     uint64_t sequence; /* of the last block that was committed */
     uint64_t snapshot_ns, live_ns;
+    uint64_t snapshot_took_ns;
     struct sink_options sinks[SINKS_MAX];
     uint32_t n_sinks;
     atomic_int error; /* what ended the thread */
@@ -61,11 +67,12 @@ static void engine_configure(const struct config *config, struct engine_options 
 
 static void snapshot(struct pipeline *p, struct batch *batch)
 {
-    buf_init(&batch->blob, SNAPSHOT_MAX);
-    engine_save(p->engine, &batch->blob);
+    uint64_t start_ns = clock_mono_ns();
+    int r = snapshot_pack(p->engine, &batch->blob);
     p->snapshot_ns = clock_mono_ns();
-    if (batch->blob.error) {
-        log_error("cannot save the state of the detection: %s", strerror(-batch->blob.error));
+    p->snapshot_took_ns = p->snapshot_ns - start_ns;
+    if (r < 0) {
+        log_error("cannot save the state of the detection: %s", strerror(-r));
         return;
     }
     struct store_document *d =
@@ -133,7 +140,7 @@ static int engine_take_up(struct pipeline *p)
     if (r == 0) {
         from = (uint64_t)json_integer_value(json_object_get(body, "sequence"));
         json_decref(body);
-        r = engine_load(blob, size, &options, &p->engine);
+        r = snapshot_unpack(blob, size, &options, &p->engine);
         if (r < 0)
             log_warn("the saved state of the detection is of another version or other detectors "
                      "(%s): workloads learn anew",
@@ -192,7 +199,9 @@ static void due(struct pipeline *p, struct batch *batch)
         live_document(p->live, p->engine, p->documents, p->spool, now, batch);
         p->live_ns = now_ns;
     }
-    if (!p->snapshot_ns || now_ns - p->snapshot_ns >= SNAPSHOT_INTERVAL_NS)
+    uint64_t share_ns = p->snapshot_took_ns * SNAPSHOT_SHARE;
+    uint64_t interval_ns = MIN(MAX(SNAPSHOT_INTERVAL_NS, share_ns), SNAPSHOT_INTERVAL_MAX_NS);
+    if (!p->snapshot_ns || now_ns - p->snapshot_ns >= interval_ns)
         snapshot(p, batch);
 }
 
@@ -289,24 +298,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Calls in the spool that the store does not have yet. */
-static int count_waiting(struct pipeline *p, uint64_t *ret)
-{
-    uint64_t calls = 0, sequence = p->sequence;
-    for (;;) {
-        struct block *b = NULL;
-        int r = spool_read(p->spool, sequence + 1, 0, &b);
-        if (r < 0) {
-            *ret = calls;
-            return r == -ETIMEDOUT ? 0 : r;
-        }
-        sequence = b->sequence;
-        for (uint32_t i = 0; i < b->n_ledger; i++)
-            calls += b->ledger[i].seen;
-        block_free(b);
-    }
-}
-
 int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
 {
     CLEANUP(pipeline_closep) struct pipeline *p = calloc(1, sizeof(*p));
@@ -327,14 +318,8 @@ int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
         r = documents_new(p->engine, p->store, &p->documents);
     if (r == 0)
         r = live_new(options->agent, &p->live);
-    uint64_t waiting = 0;
-    if (r == 0)
-        r = count_waiting(p, &waiting);
     if (r < 0)
         return r;
-    struct documents_totals totals;
-    documents_get_totals(p->documents, &totals);
-    live_set_start(p->live, waiting, totals.seen);
     struct broker_options broker = {.spool = p->spool, .after_sequence = p->sequence};
     p->broker_ops = broker_find("local");
     r = p->broker_ops->open(&broker, &p->broker);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/look.h"
 #include "cli/table.h"
+#include "soc/decision.h"
 
 enum { OPTION_RETIRE = 256 };
 
@@ -43,7 +44,8 @@ static const struct argp argp = {
     NULL,
     "What Vigia has learnt: the profile of each workload, and when it will be ready."
     "\v"
-    "States: learning, ready, drifting (the workload changed: recalibrating), retired. Steady "
+    "States: learning, ready, drifting (within a day more than five alerts, and than five times "
+    "those asked for: the workload may have changed), retired (no call for a week). Steady "
     "running and start-up are learnt apart; while start-up is not learnt, what is strange in a "
     "start is listed as held and not sent. A provisional profile has seen too little for its "
     "thresholds to promise the rate of false alerts that was asked for; it alerts all the same.\n\n"
@@ -135,7 +137,7 @@ static int retire(struct look *l, const struct options *o)
                   o->retire);
         return EXIT_FOUND;
     }
-    snprintf(key, sizeof(key), "retire/%.1000s", o->retire);
+    snprintf(key, sizeof(key), DECISION_RETIRE "%.1000s", o->retire);
     json_auto_t *word =
         json_pack("{s:s, s:s, s:f}", "workload", o->retire, "who", look_actor(), "time", l->now);
     json_auto_t *body = json_pack("{s:s, s:s}", "state", "retired", "reason",
@@ -164,7 +166,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     if (o.retire)
         return retire(&l, &o);
-    if (look_find(&l, query, 0, &list, NULL) < 0)
+    if (store_find_all(l.store, query, 0, &list, NULL) < 0)
         return EXIT_FAILED;
     if (!o.common.json) {
         look_warn_stale(&l);

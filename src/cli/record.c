@@ -10,8 +10,9 @@
 #include "base/log.h"
 #include "capture/capture.h"
 #include "capture/containers.h"
+#include "cli/chosen.h"
 #include "cli/command.h"
-#include "cli/config.h"
+#include "cli/selection.h"
 #include "cli/table.h"
 #include "transport/codec.h"
 #include "transport/ledger.h"
@@ -35,6 +36,7 @@ struct record {
     struct containers *containers;
     struct capture *capture;
     struct recording *recording;
+    struct chosen chosen;
     struct ledger ledger;
     uint64_t start_ns, shown_ns, blocks, calls, windows;
 };
@@ -52,7 +54,9 @@ enum { KEY_HOST = 256, KEY_FORCE };
 static const struct argp_option argp_options[] = {
     {"seconds", 's', "N", 0, "Stop after N seconds (default: at Ctrl-C)", 0},
     {"container", 'n', "PATTERN", 0,
-     "Only containers whose name matches (shell pattern; may be given again)", 0},
+     "Only containers whose name matches (shell pattern; may be given again); in place of "
+     "containers.names of the configuration",
+     0},
     {"host", KEY_HOST, NULL, 0, "The host's own processes too", 0},
     {"force", KEY_FORCE, NULL, 0, "Write over FILE if it exists", 0},
     {0},
@@ -99,12 +103,34 @@ static const struct argp argp = {
     "FILE",
     "Record the system calls of containers into FILE, about a byte a call, until Ctrl-C."
     "\v"
+    "The configuration's selection (containers: names, images, namespaces, labels, exclude) holds "
+    "here too. With one, FILE has nothing of other containers, not even their names; new "
+    "containers are written when it is known what they are, after 11 seconds at the latest.\n\n"
     "`vigia replay FILE` shows what is in it and can run it through detection.\n"
     "Exit status 1: it ran, but there was no call to record.\n\n"
     "Example: vigia record redis.vgr --container 'redis*' --seconds 60",
     command_common_child,
     NULL,
     NULL};
+
+static int start_containers(struct record *r)
+{
+    const struct options *o = &r->options;
+    struct containers_options containers = {
+        .workload_label = r->config->containers.workload_label,
+    };
+    struct container_selector *s = &containers.selector, own;
+    int e = selection_init(r->config, &own);
+    *s = own;
+    if (o->n_patterns)
+        s->names = o->patterns;
+    if (e == 0)
+        e = containers_new(&containers, &r->containers);
+    r->chosen.all =
+        e == 0 && !*s->names && !*s->images && !*s->namespaces && !*s->labels && !*s->exclude;
+    selection_done(&own);
+    return e;
+}
 
 static int start(struct record *r)
 {
@@ -113,11 +139,7 @@ static int start(struct record *r)
         log_error("%s exists already; --force writes over it", o->file);
         return -EEXIST;
     }
-    struct containers_options containers = {
-        .workload_label = r->config->containers.workload_label,
-        .selector = {.names = o->n_patterns ? o->patterns : NULL},
-    };
-    int e = containers_new(&containers, &r->containers);
+    int e = start_containers(r);
     if (e < 0)
         return e;
     struct capture_options capture = {
@@ -146,6 +168,22 @@ static void show_progress(struct record *r, uint64_t now_ns)
             words_bytes((double)recording_size_bytes(r->recording), size));
 }
 
+static int write_settled(struct record *r, bool end)
+{
+    int e = 0;
+    for (struct block *next; e == 0 && (next = chosen_next(&r->chosen, end));) {
+        CLEANUP(block_freep) struct block *b = next;
+        e = recording_append(r->recording, b);
+        if (e < 0)
+            return e;
+        r->blocks++;
+        r->calls += codec_calls(b);
+        r->windows += b->n_windows;
+        e = ledger_add(&r->ledger, b);
+    }
+    return e;
+}
+
 static int tick(struct record *r)
 {
     CLEANUP(block_freep) struct block *b = NULL;
@@ -153,14 +191,10 @@ static int tick(struct record *r)
     int e = capture_tick(r->capture, now_ns, &b);
     if (e < 0 || !b)
         return e;
-    e = recording_append(r->recording, b);
-    if (e < 0)
-        return e;
     capture_commit(r->capture, b);
-    r->blocks++;
-    r->calls += codec_calls(b);
-    r->windows += b->n_windows;
-    e = ledger_add(&r->ledger, b);
+    e = chosen_put(&r->chosen, TAKE(b));
+    if (e == 0)
+        e = write_settled(r, false);
     show_progress(r, now_ns);
     return e;
 }
@@ -178,6 +212,11 @@ static int record(struct record *r)
     }
     if (e == 0)
         e = tick(r); /* what came until the end */
+    if (e == 0)
+        e = write_settled(r, true);
+    uint32_t unknown = chosen_unknown(&r->chosen);
+    if (e == 0 && unknown && !r->chosen.all)
+        log_warn("left out: %u containers of which nothing was known by the end", unknown);
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K");
     return e;
@@ -230,6 +269,7 @@ static int run(int argc, char **argv)
         containers_free(r.containers);
     if (r.recording && recording_close(r.recording) < 0)
         e = -EIO;
+    chosen_done(&r.chosen);
     ledger_done(&r.ledger);
     config_free(r.config);
     return e < 0 ? EXIT_FAILED : r.calls ? EXIT_OK : EXIT_FOUND;

@@ -7,6 +7,7 @@
 
 #include "base/dict.h"
 #include "base/utf8.h"
+#include "soc/json.h"
 #include "cli/replay.h"
 #include "event/syscall.h"
 
@@ -57,12 +58,6 @@ static int learn_text(struct replay_dump *d, const struct text *t)
     d->texts[at] = *t;
     d->texts[at].text = utf8_copy(t->text ? t->text : "", strlen(t->text ? t->text : ""));
     return d->texts[at].text ? 0 : -ENOMEM;
-}
-
-static json_t *string(const char *s)
-{
-    CLEANUP(freep) char *copy = utf8_copy(s ? s : "", strlen(s ? s : ""));
-    return copy ? json_string(copy) : NULL;
 }
 
 static json_t *hex(uint64_t v)
@@ -173,8 +168,8 @@ static void dump_process(struct replay_dump *d, const struct process *p)
     json_object_set_new(o, "parent_tgid", json_integer(p->parent_tgid));
     json_object_set_new(o, "program", text_of(d, p->program));
     json_object_set_new(o, "parent_program", text_of(d, p->parent_program));
-    json_object_set_new(o, "path", string(p->path));
-    json_object_set_new(o, "arguments", string(p->arguments));
+    json_object_set_new(o, "path", json_text(p->path));
+    json_object_set_new(o, "arguments", json_text(p->arguments));
     json_object_set_new(o, "flags", json_integer(p->flags));
     if (p->event == PROCESS_EXIT)
         json_object_set_new(o, "exit_code", json_integer(p->exit_code));
@@ -197,12 +192,12 @@ static void dump_container(struct replay_dump *d, const struct container *c)
     json_object_set_new(o, "attached", json_boolean(c->attached));
     json_object_set_new(o, "born", seconds(d, c->born_ns));
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-        json_object_set_new(o, strings[i].name, string(strings[i].value));
+        json_object_set_new(o, strings[i].name, json_text(strings[i].value));
     for (uint32_t i = 0; i < c->n_labels; i++) {
         const char *key = c->labels[i].key ? c->labels[i].key : "";
         CLEANUP(freep) char *copy = utf8_copy(key, strlen(key));
         if (copy)
-            json_object_set_new(labels, copy, string(c->labels[i].value));
+            json_object_set_new(labels, copy, json_text(c->labels[i].value));
     }
     json_object_set_new(o, "labels", labels);
     print("container", o);
@@ -224,7 +219,7 @@ static void dump_losses(struct replay_dump *d, const struct block *b)
         json_t *o = json_object();
         json_object_set_new(o, "first", seconds(d, b->blinds[i].first_ns));
         json_object_set_new(o, "last", seconds(d, b->blinds[i].last_ns));
-        json_object_set_new(o, "reason", string(b->blinds[i].reason));
+        json_object_set_new(o, "reason", json_text(b->blinds[i].reason));
         print("blind", o);
     }
     for (uint32_t i = 0; i < b->n_ledger; i++) {
@@ -252,7 +247,7 @@ int replay_dump_block(struct replay_dump *d, const struct block *b)
     json_t *o = json_object();
     json_object_set_new(o, "sequence", json_integer((json_int_t)b->sequence));
     json_object_set_new(o, "capture", hex(b->capture));
-    json_object_set_new(o, "node", string(b->node));
+    json_object_set_new(o, "node", json_text(b->node));
     json_object_set_new(o, "from", seconds(d, b->from_ns));
     json_object_set_new(o, "until", seconds(d, b->until_ns));
     json_object_set_new(o, "windows", json_integer(b->n_windows));

@@ -8,7 +8,7 @@
 #include "base/dict.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/utf8.h"
+#include "soc/json.h"
 #include "cli/replay.h"
 #include "cli/table.h"
 #include "transport/codec.h"
@@ -118,12 +118,6 @@ int replay_summary_add(struct replay_summary *s, const struct block *b)
     return r;
 }
 
-static json_t *text(const char *s)
-{
-    CLEANUP(freep) char *copy = utf8_copy(s ? s : "", strlen(s ? s : ""));
-    return copy ? json_string(copy) : NULL;
-}
-
 static void print_json(const struct replay_summary *s, const struct recording *r)
 {
     struct ledger_count total = ledger_total(&s->ledger);
@@ -138,8 +132,8 @@ static void print_json(const struct replay_summary *s, const struct recording *r
     for (uint32_t i = 0; i < s->keys.n; i++) {
         const struct row *row = &s->rows[i];
         json_t *c = json_pack("{s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "number",
-                              (int)row->container, "name", text(row->name), "image",
-                              text(row->image), "workload", text(row->workload), "calls",
+                              (int)row->container, "name", json_text(row->name), "image",
+                              json_text(row->image), "workload", json_text(row->workload), "calls",
                               (json_int_t)row->calls, "errors", (json_int_t)row->errors, "windows",
                               (json_int_t)row->windows, "execs", (json_int_t)row->execs);
         json_array_append_new(containers, c);

@@ -1,5 +1,6 @@
 /* vigia up: all layers in one process. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -180,7 +181,8 @@ static void forget_first_login(struct up *u)
 static int soc_start(struct up *u)
 {
     CLEANUP(freep) char *database = config_path(u->config, "vigia.db");
-    if (!database)
+    CLEANUP(freep) char *spool = config_path(u->config, "spool");
+    if (!database || !spool)
         return -ENOMEM;
     int r = first_user(u, database);
     if (r < 0)
@@ -199,6 +201,7 @@ static int soc_start(struct up *u)
         .tls_key = u->config->server.tls_key,
         .metrics_token = u->config->server.metrics_token,
         .store_path = database,
+        .spool = spool,
         .sinks = u->sinks,
         .n_sinks = u->n_sinks,
         .runner = u->sink_runner,
@@ -265,7 +268,8 @@ static void up_stop(struct up *u)
         close(u->lock_fd);
 }
 
-/* The selection of containers is taken over at once; the rest needs a restart, and says so. */
+/* The selection of containers is taken over at once; the rest needs a restart, and says so:
+ * workload_label too, since a container does not move from one profile to another. */
 static void config_reload(struct up *u)
 {
     struct config *fresh = NULL;
@@ -358,6 +362,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     log_set_level(u.options.common.verbose ? LOG_LEVEL_DEBUG : (enum log_level)(u.config->log - 1));
     setvbuf(stdout, NULL, _IOLBF, 0);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* large buffers go back to the kernel when freed */
 
     sigset_t signals;
     signals_take(&signals);

@@ -1,13 +1,11 @@
 /* vigia user add|list|password|remove|unlock */
 #include <errno.h>
-#include <pwd.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
 
-#include "cli/command.h"
-#include "cli/config.h"
+#include "cli/look.h"
 #include "soc/json.h"
 #include "soc/user.h"
 
@@ -70,6 +68,7 @@ static const struct argp argp = {
     "  remove NAME    the last admin stays\n"
     "  unlock NAME    forget wrong passwords, so that the user need not wait any longer\n\n"
     "Every change is written to the audit log. The server need not be restarted.\n\n"
+    "With --json one object: name, done, and with --random password; of list one user a line.\n\n"
     "Examples:\n"
     "  vigia user add ana --role analyst\n"
     "  vigia user password admin --random\n"
@@ -134,18 +133,23 @@ static int fail(const struct options *o, int r)
     return r == -ENOENT || r == -EEXIST || r == -EBUSY ? EXIT_FOUND : EXIT_FAILED;
 }
 
-/* Who is at the keyboard, for the audit log. */
-static void who(char ret[64])
+/* For people nothing but a new random password; else what was done. */
+static void done(const struct options *o, const char *what, const char *password)
 {
-    const struct passwd *p = getpwuid(getuid());
-    snprintf(ret, 64, "%s (command line)", p ? p->pw_name : "?");
+    if (o->common.json) {
+        json_auto_t *said = json_pack("{s:s, s:s}", "name", o->name, "done", what);
+        if (password)
+            json_object_set_new(said, "password", json_string(password));
+        look_print(said);
+    } else if (password) {
+        printf("%s's password, to be changed at the first login: %s\n", o->name, password);
+    }
 }
 
 static int set_password(struct store *s, const struct options *o, enum role role)
 {
-    char password[LINE_LIMIT], me[64];
+    char password[LINE_LIMIT];
     int r = 0;
-    who(me);
     if (o->random)
         user_password_random(password);
     else
@@ -153,12 +157,10 @@ static int set_password(struct store *s, const struct options *o, enum role role
     if (r < 0)
         return EXIT_FAILED;
     bool add = strcmp(o->action, "add") == 0;
-    r = add ? user_add(s, o->name, role, password, o->random, me)
-            : user_set_password(s, o->name, password, o->random, me, "");
-    if (r == 0 && o->random)
-        printf(o->common.json ? "{\"name\":\"%s\",\"password\":\"%s\"}\n"
-                              : "%s's password, to be changed at the first login: %s\n",
-               o->name, password);
+    r = add ? user_add(s, o->name, role, password, o->random, look_actor(), LOOK_ADDRESS)
+            : user_set_password(s, o->name, password, o->random, look_actor(), LOOK_ADDRESS);
+    if (r == 0)
+        done(o, add ? "added" : "password changed", o->random ? password : NULL);
     sodium_memzero(password, sizeof(password));
     return r < 0 ? fail(o, r) : EXIT_OK;
 }
@@ -174,8 +176,7 @@ static int list(struct store *s, bool json)
         printf("%-24s %-8s %s\n", "NAME", "ROLE", "PASSWORD");
     json_array_foreach (users, i, user) {
         if (json) {
-            json_dumpf(user, stdout, JSON_COMPACT);
-            putchar('\n');
+            look_print(user);
         } else {
             printf("%-24s %-8s %s\n", json_get_string(user, "name", ""),
                    json_get_string(user, "role", ""),
@@ -189,7 +190,6 @@ static int list(struct store *s, bool json)
 static int act(struct store *s, const struct options *o)
 {
     enum role role = ROLE_ANALYST;
-    char me[64];
     if (strcmp(o->action, "list") == 0)
         return list(s, o->common.json);
     if (!o->name || !user_name_is_valid(o->name)) {
@@ -201,18 +201,16 @@ static int act(struct store *s, const struct options *o)
         fprintf(stderr, "vigia user: there is no role '%s': viewer, analyst or admin\n", o->role);
         return EXIT_FAILED;
     }
-    who(me);
-    int r;
     if (strcmp(o->action, "add") == 0 || strcmp(o->action, "password") == 0)
         return set_password(s, o, role);
-    if (strcmp(o->action, "remove") == 0)
-        r = user_remove(s, o->name, me);
-    else
-        r = user_unlock(s, o->name, me);
-    return r < 0 ? fail(o, r) : EXIT_OK;
+    const bool remove = strcmp(o->action, "remove") == 0;
+    int r = remove ? user_remove(s, o->name, look_actor(), LOOK_ADDRESS)
+                   : user_unlock(s, o->name, look_actor(), LOOK_ADDRESS);
+    if (r < 0)
+        return fail(o, r);
+    done(o, remove ? "removed" : "unlocked", NULL);
+    return EXIT_OK;
 }
-
-DEFINE_CLEANUP(store_close, struct store *)
 
 static int run(int argc, char **argv)
 {
@@ -228,15 +226,10 @@ static int run(int argc, char **argv)
                 o.action);
         return EXIT_FAILED;
     }
-    CLEANUP(config_freep) struct config *c = NULL;
-    CLEANUP(store_closep) struct store *s = NULL;
-    if (config_load(o.common.config, o.common.data, &c) < 0 || user_start() < 0)
+    CLEANUP(look_close) struct look l = {0};
+    if (look_open(&o.common, strcmp(o.action, "list") != 0, &l) < 0 || user_start() < 0)
         return EXIT_FAILED;
-    CLEANUP(freep) char *path = config_path(c, "vigia.db");
-    struct store_options options = {.path = path};
-    if (!path || store_open(NULL, &options, &s) < 0)
-        return EXIT_FAILED;
-    return act(s, &o);
+    return act(l.store, &o);
 }
 
 const struct command command_user = {

@@ -1,6 +1,7 @@
 /* Thresholds from held-out normal time: k-fold by time block (steady) or by start (start-up). Each
  * fold's models are trained on the contents of the others; what only that fold has is scored with
  * them: what other folds have too is normal by definition. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #define MISS (1. / 16)     /* one miss, in the shortest window that is not made longer */
 #define CEILING .95        /* a peak above this share of the largest score: the detector is blind */
 #define MINUTES_MAX 20160  /* two weeks of minutes with a peak each */
-#define STARTS_FOR_RATES 8 /* fewer starts than this tell nothing about how their rates vary */
+#define STARTS_TO_VARY 8   /* fewer starts tell nothing about how sequences and rates vary */
 #define GPD_AFTER_S PROFILE_DAY_S
 
 /* Highest held-out value of each detector per minute. */
@@ -198,7 +199,7 @@ static void set_thresholds(const struct profile *p, enum phase phase, struct lim
 {
     for (int c = 0; c < CHANNELS; c++) {
         l->theta[c] = channel_sees(p, l, c) ? 1 : 0;
-        if (c == CHANNEL_FREQUENCY && phase == PHASE_STARTUP && p->starts_done < STARTS_FOR_RATES)
+        if (c != CHANNEL_NOVELTY && phase == PHASE_STARTUP && p->starts_done < STARTS_TO_VARY)
             l->theta[c] = 0;
         l->extend[c] = c == CHANNEL_NOVELTY ? .5 : 1 / margin_of(p, phase);
         double asked = p->options.alerts_per_day * p->options.share[c];
@@ -304,7 +305,7 @@ static uint32_t clean_kinds(struct profile *p, enum phase phase)
     return clean;
 }
 
-void profile_calibrate(struct profile *p, enum phase phase)
+int profile_calibrate(struct profile *p, enum phase phase)
 {
     CLEANUP(held_out_done) struct held_out h = {.n_detectors = p->n_detectors};
     h.minutes = MIN(profile_s(p, p->now_ns) / 60 + 1, (uint32_t)MINUTES_MAX);
@@ -318,7 +319,7 @@ void profile_calibrate(struct profile *p, enum phase phase)
         models_destroy(p, model);
     }
     if (!h.peak)
-        return; /* the limits stay as they were */
+        return -ENOMEM;
     struct limits *l = &p->limits[phase];
     set_bases(p, phase, &h, l);
     for (int c = 0; c < CHANNELS; c++)
@@ -326,6 +327,5 @@ void profile_calibrate(struct profile *p, enum phase phase)
     set_thresholds(p, phase, l);
     l->clean = clean_kinds(p, phase);
     l->ready = true;
-    p->version++;
-    p->changes++;
+    return 0;
 }

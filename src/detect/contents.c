@@ -59,36 +59,47 @@ struct content *contents_find(const struct contents *c, uint64_t hash)
     return i == INDEX_NONE ? NULL : &c->items[i];
 }
 
-static size_t packed_size(const struct content *c)
+/* A call is one byte, those from 0xf0 on two: the commonest are below. */
+static uint8_t *put_call(uint8_t *p, uint16_t sysno)
 {
-    return 2u * c->n_context + 4u * c->n_calls + 9u * c->n_classes;
+    if (sysno >= 0xf0)
+        *p++ = (uint8_t)(0xf0 | sysno >> 8);
+    *p++ = (uint8_t)sysno;
+    return p;
 }
+
+#define PACKED_MAX (2 * WINDOW_CONTEXT_MAX + (2 + 3 + 9) * WINDOW_CALLS_MAX)
 
 static int pack(const struct sample *s, struct content *ret)
 {
     const struct window *w = s->window;
+    uint8_t bytes[PACKED_MAX], *p = bytes;
     ret->program = w->program;
     ret->flags = w->flags, ret->n_context = w->n_context, ret->n_calls = w->n_calls;
-    for (unsigned i = 0; s->argument_class && i < w->n_calls; i++)
-        ret->n_classes += s->argument_class[i] != 0;
-    uint8_t *p = ret->packed = malloc(packed_size(ret) + 1);
-    if (!p)
-        return -ENOMEM;
-    memcpy(p, w->context, 2u * w->n_context);
-    p += 2u * w->n_context;
-    memcpy(p, w->sysno, 2u * w->n_calls);
-    p += 2u * w->n_calls;
-    for (unsigned i = 0; i < w->n_calls; i++, p += 2) {
+    for (unsigned i = 0; i < w->n_context; i++)
+        p = put_call(p, w->context[i] % SYSNO_COUNT);
+    for (unsigned i = 0; i < w->n_calls; i++)
+        p = put_call(p, w->sysno[i] % SYSNO_COUNT);
+    for (unsigned i = 0; i < w->n_calls; i++) {
         uint16_t error = error_of(w->ret[i]);
-        memcpy(p, &error, 2);
+        if (!error)
+            continue;
+        *p = (uint8_t)i;
+        memcpy(p + 1, &error, 2);
+        p += 3, ret->n_errors++;
     }
-    for (unsigned i = 0; ret->n_classes && i < w->n_calls; i++) {
+    for (unsigned i = 0; s->argument_class && i < w->n_calls; i++) {
         if (!s->argument_class[i])
             continue;
         *p = (uint8_t)i;
         memcpy(p + 1, &s->argument_class[i], 8);
-        p += 9;
+        p += 9, ret->n_classes++;
     }
+    ret->packed_size = (uint16_t)(p - bytes);
+    ret->packed = malloc(ret->packed_size);
+    if (!ret->packed)
+        return -ENOMEM;
+    memcpy(ret->packed, bytes, ret->packed_size);
     return 0;
 }
 
@@ -128,6 +139,46 @@ int contents_add(struct contents *c, uint64_t hash, const struct sample *s, stru
     return 0;
 }
 
+/* NULL when there are no n calls before the end. */
+static const uint8_t *get_calls(const uint8_t *p, const uint8_t *end, unsigned n, uint16_t *ret)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (p >= end || (*p >= 0xf0 && p + 1 == end))
+            return NULL;
+        ret[i] = *p++;
+        if (ret[i] >= 0xf0)
+            ret[i] = (uint16_t)((ret[i] & 0xf) << 8 | *p++);
+    }
+    return p;
+}
+
+/* -EBADMSG if the bytes are not those of a content. */
+static int unpack(const struct content *c, struct content_room *room)
+{
+    struct window *w = &room->window;
+    const uint8_t *p = c->packed, *end = p + c->packed_size;
+    w->program = c->program;
+    w->flags = c->flags, w->n_context = c->n_context, w->n_calls = c->n_calls;
+    memset(w->ret, 0, sizeof(w->ret));
+    memset(w->flag, 0, sizeof(w->flag));
+    memset(room->class, 0, sizeof(room->class));
+    p = get_calls(p, end, c->n_context, w->context);
+    p = p ? get_calls(p, end, c->n_calls, w->sysno) : NULL;
+    if (!p || end - p != 3 * c->n_errors + 9 * c->n_classes)
+        return -EBADMSG;
+    for (unsigned i = 0; i < c->n_errors; i++, p += 3) {
+        if (p[0] >= c->n_calls)
+            return -EBADMSG;
+        memcpy(&w->ret[p[0]], p + 1, 2);
+    }
+    for (unsigned i = 0; i < c->n_classes; i++, p += 9) {
+        if (p[0] >= c->n_calls)
+            return -EBADMSG;
+        memcpy(&room->class[p[0]], p + 1, 8);
+    }
+    return 0;
+}
+
 struct sample content_sample(const struct content *c, struct content_room *room)
 {
     if (c->kind == SAMPLE_EXEC) {
@@ -135,21 +186,9 @@ struct sample content_sample(const struct content *c, struct content_room *room)
             .program = c->program, .parent_program = c->parent, .event = PROCESS_EXEC};
         return (struct sample){.kind = SAMPLE_EXEC, .exec = &room->exec};
     }
-    struct window *w = &room->window;
-    const uint8_t *p = c->packed;
-    w->program = c->program;
-    w->flags = c->flags, w->n_context = c->n_context, w->n_calls = c->n_calls;
-    memset(w->flag, 0, sizeof(w->flag));
-    memset(room->class, 0, sizeof(room->class));
-    memcpy(w->context, p, 2u * c->n_context);
-    p += 2u * c->n_context;
-    memcpy(w->sysno, p, 2u * c->n_calls);
-    p += 2u * c->n_calls;
-    memcpy(w->ret, p, 2u * c->n_calls);
-    p += 2u * c->n_calls;
-    for (unsigned i = 0; i < c->n_classes; i++, p += 9)
-        memcpy(&room->class[p[0]], p + 1, 8);
-    return (struct sample){.kind = SAMPLE_WINDOW, .window = w, .argument_class = room->class};
+    unpack(c, room); /* what was loaded has been checked */
+    return (struct sample){
+        .kind = SAMPLE_WINDOW, .window = &room->window, .argument_class = room->class};
 }
 
 void contents_sweep(struct contents *c)
@@ -170,24 +209,11 @@ void contents_sweep(struct contents *c)
 
 static bool packed_valid(const struct content *c)
 {
+    struct content_room room;
     if (c->kind != SAMPLE_WINDOW)
-        return c->kind == SAMPLE_EXEC && !c->n_calls && !c->n_context && !c->n_classes;
-    if (c->n_context > WINDOW_CONTEXT_MAX || c->n_calls > WINDOW_CALLS_MAX || !c->n_calls ||
-        c->n_classes > c->n_calls)
-        return false;
-    const uint8_t *p = c->packed;
-    for (unsigned i = 0; i < (unsigned)c->n_context + c->n_calls; i++) {
-        uint16_t sysno;
-        memcpy(&sysno, p + 2 * i, 2);
-        if (sysno >= SYSNO_COUNT)
-            return false;
-    }
-    p += 2u * c->n_context + 4u * c->n_calls;
-    for (unsigned i = 0; i < c->n_classes; i++, p += 9) {
-        if (*p >= c->n_calls)
-            return false;
-    }
-    return true;
+        return c->kind == SAMPLE_EXEC && !c->packed_size;
+    return c->packed_size && c->n_calls && c->n_context <= WINDOW_CONTEXT_MAX &&
+           c->n_calls <= WINDOW_CALLS_MAX && unpack(c, &room) == 0;
 }
 
 static void content_state(struct content *c, struct state *s)
@@ -199,16 +225,17 @@ static void content_state(struct content *c, struct state *s)
     }
     state_u32(s, &c->last_s), state_u32(s, &c->delta);
     state_u8(s, &c->kind), state_u8(s, &c->flags), state_u8(s, &c->n_context);
-    state_u8(s, &c->n_calls), state_u8(s, &c->n_classes);
-    if (c->kind != SAMPLE_WINDOW)
-        c->packed = state_saving(s) ? c->packed : NULL;
-    else if (state_array(s, (void **)&c->packed, (uint32_t)packed_size(c) + 1, 1))
-        state_bytes(s, c->packed, packed_size(c));
+    state_u8(s, &c->n_calls), state_u8(s, &c->n_errors), state_u8(s, &c->n_classes);
+    state_u16(s, &c->packed_size);
+    if (c->packed_size > PACKED_MAX)
+        state_fail(s, -EBADMSG);
+    else if (c->packed_size && state_array(s, (void **)&c->packed, c->packed_size, 1))
+        state_bytes(s, c->packed, c->packed_size);
     if (state_error(s) == 0 && !packed_valid(c))
         state_fail(s, -EBADMSG);
 }
 
-#define CONTENT_STATE_MIN 60 /* bytes of a content without its calls */
+#define CONTENT_STATE_MIN 68 /* bytes of a content without its calls */
 
 void contents_state(struct contents *c, struct state *s)
 {

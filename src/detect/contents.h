@@ -24,8 +24,9 @@ struct content {
     uint32_t first_s[CONTENT_PHASES], last_s; /* seconds since the profile began */
     uint32_t delta;                           /* 0: in the model; else waiting in this delta */
     uint8_t kind;                             /* SAMPLE_WINDOW or SAMPLE_EXEC */
-    uint8_t flags, n_context, n_calls, n_classes;
-    uint8_t *packed; /* u16 context[], u16 sysno[], u16 ret[], then (u8 call, u64 class)[] */
+    uint8_t flags, n_context, n_calls, n_errors, n_classes;
+    uint16_t packed_size;
+    uint8_t *packed; /* context[], sysno[], (u8 call, u16 ret)[], (u8 call, u64 class)[] */
 };
 
 struct contents {

@@ -2,10 +2,12 @@
  *
  * A detector looks at samples: a window, a bin, or an exec. It learns counts, so that models of
  * parts add up, and its score is a sum over evidence items, so that the alert stage can leave out
- * what it has seen before and rescore (ALERTS, "Memory").
+ * what it has seen before and rescore (docs/ALERTS.md, "The alert").
  *
  * score() is a pure function of model and sample: any number of threads may score with one model as
- * long as none learns. learn, merge and prepare need the model for themselves. */
+ * long as none learns. learn, merge and prepare need the model for themselves. Other models are
+ * learnt on other threads at the same time (calibration): state outside of a model is thread-local.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -73,8 +75,7 @@ struct score {
 };
 
 struct detector {
-    const char *name;    /* "stide", ... as in the configuration and in reports */
-    const char *summary; /* one line for --help and docs */
+    const char *name; /* "stide", ... as in the configuration and in reports */
     enum channel channel;
     unsigned samples; /* 1 << enum sample_kind of what it looks at */
     double score_max; /* largest possible value: no threshold may reach it (INFINITY: none) */
@@ -101,5 +102,5 @@ struct detector {
 extern const struct detector *const detector_table[];   /* NULL-terminated */
 const struct detector *detector_find(const char *name); /* NULL if there is none */
 
-/* Of a novelty model: calls learnt of a program (its pairs count from 500 on, ALERTS). */
+/* Of a novelty model: calls learnt of a program (its pairs count from 500 on: docs/ALERTS.md). */
 uint64_t novelty_program_calls(const void *model, uint64_t program);

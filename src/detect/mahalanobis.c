@@ -460,7 +460,6 @@ __attribute__((constructor)) static void single_thread(void)
 
 const struct detector detector_mahalanobis = {
     .name = "mahalanobis",
-    .summary = "call counts of a second that are far from, or unlike, normal seconds",
     .channel = CHANNEL_FREQUENCY,
     .samples = 1 << SAMPLE_BIN,
     .score_max = INFINITY,

@@ -1,5 +1,5 @@
-/* Witten-Bell interpolated n-grams (Witten and Bell 1991; on syscalls Srinivasan 2019 and
- * ALGORITHMS' figures in docs/DETECTORS.md). With c_k the last k symbols before s, N how often and
+/* Witten-Bell interpolated n-grams (Witten and Bell 1991; on syscalls Srinivasan 2019; figures in
+ * docs/DETECTORS.md). With c_k the last k symbols before s, N how often and
  * T before how many different symbols c_k was seen, and p_-1 = 1/V:
  *
  *     p_k(s) = (N(c_k s) + T(c_k) p_{k-1}(s)) / (N(c_k) + T(c_k)),  k = 0..K

@@ -148,7 +148,6 @@ static int merge(void *model, const void *other)
 
 const struct detector detector_ngram = {
     .name = "ngram",
-    .summary = "calls that are improbable after the eight before them (Witten-Bell)",
     .channel = CHANNEL_SEQUENCE,
     .samples = 1 << SAMPLE_WINDOW,
     .score_max = INFINITY,

@@ -224,7 +224,6 @@ static int merge(void *model, const void *other)
 
 const struct detector detector_novelty = {
     .name = "novelty",
-    .summary = "programs, starts of programs, calls, errors and argument classes never seen",
     .channel = CHANNEL_NOVELTY,
     .samples = 1 << SAMPLE_WINDOW | 1 << SAMPLE_EXEC,
     .score_max = INFINITY,

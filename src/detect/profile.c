@@ -87,6 +87,8 @@ void profile_free(struct profile *p)
         free(p->bins[phase].items);
     }
     contents_done(&p->contents);
+    if (p->calibration)
+        calibration_free(p->calibration);
     free(p->deltas);
     free(p->workload);
     free(p);
@@ -133,6 +135,11 @@ double profile_learnt_s(const struct profile *p)
 uint32_t profile_version(const struct profile *p)
 {
     return p->version;
+}
+
+uint64_t profile_refused(const struct profile *p)
+{
+    return p->refused;
 }
 
 uint64_t profile_changes(const struct profile *p)
@@ -242,6 +249,12 @@ static void steady_status(const struct profile *p, struct profile_phase_status *
     ret->progress = MIN(p->active_s / MAX(o->ready_active_s, 1), quiet / MAX(o->ready_quiet_s, 1));
     ret->progress = ret->state != PROFILE_LEARNING ? 1 : MIN(MAX(ret->progress, 0), .99);
     ret->eta_s = ret->state != PROFILE_LEARNING ? 0 : p->active_s ? MAX(left, 1) : -1;
+    if (ret->state == PROFILE_LEARNING && calibration_due(p, PHASE_STEADY)) {
+        ret->progress = .99;
+        ret->eta_s = calibration_left_s(p);
+        snprintf(ret->reason, sizeof(ret->reason), "learnt, calibrating");
+        return;
+    }
     double wall = profile_s(p, p->now_ns);
     if (ret->eta_s > 0 && p->active_s > 30)
         ret->eta_s *= MAX(wall / p->active_s, 1); /* idle time does not count */
@@ -269,6 +282,8 @@ static void startup_status(const struct profile *p, struct profile_phase_status 
     ret->eta_s = ret->state == PROFILE_READY ? 0 : -1;
     if (ret->state == PROFILE_READY)
         snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt", p->starts_done);
+    else if (calibration_due(p, PHASE_STARTUP))
+        snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt, calibrating", p->starts_done);
     else
         snprintf(ret->reason, sizeof(ret->reason),
                  "%u of %u starts seen; until then what is strange in a start is held, not sent",
@@ -288,8 +303,8 @@ static void threshold_status(const struct profile *p, enum phase phase,
         }
         if (l->theta[c] <= 0) {
             ret->threshold[c] = 0;
-            ret->off[c] = phase == PHASE_STARTUP && c == CHANNEL_FREQUENCY
-                              ? "too few starts seen to know how their rates vary"
+            ret->off[c] = phase == PHASE_STARTUP && c != CHANNEL_NOVELTY
+                              ? "too few starts seen to know how they vary"
                               : off;
         }
     }
@@ -312,7 +327,6 @@ void profile_status(const struct profile *p, struct profile_status *ret)
         .learnt_s = profile_learnt_s(p),
         .alerts = p->alerts,
         .per_day_upper95 = -1,
-        .updated = p->now_ns / 1e9,
     };
     for (int phase = 0; phase < PHASES; phase++) {
         ret->phase[phase].state = p->limits[phase].ready ? PROFILE_READY : PROFILE_LEARNING;

@@ -1,5 +1,6 @@
-/* The profile of one workload: models, thresholds and state (ALERTS: Ready, Thresholds, Learning
- * goes on). Time is a parameter; no threads; every change comes from a call.
+/* The profile of one workload: models, thresholds and state (docs/ALERTS.md). Time is a parameter;
+ * every change comes from a call. Calibration has a thread of its own, but what comes of it is
+ * taken over at a fixed time, by a call (calibration.c).
  *
  * A value of a channel is on the channel's own scale: 1 is its threshold. */
 #pragma once
@@ -15,7 +16,8 @@ enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_
 
 #define PROFILE_DETECTORS_MAX 8
 
-/* Defaults are those of ALERTS.md. The demo shortens the first four in its configuration. */
+/* The reasons for the defaults: docs/ALERTS.md. The demo shortens the first four in its
+ * configuration. */
 struct profile_options {
     double ready_active_s;  /* 900: active seconds before steady is ready */
     double ready_quiet_s;   /* 600 of them without a new program, edge or pair */
@@ -77,13 +79,17 @@ void profile_hold(struct profile *p, const struct profile_place *at, const struc
  * frequency detectors go to ret [PROFILE_DETECTORS_MAX]. */
 void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
                     uint32_t active_calls, struct score *ret);
-/* Time goes on: merges what has waited long enough. */
+/* Time goes on: merges what has waited long enough, takes over what was calibrated. */
 void profile_tick(struct profile *p, uint64_t now_ns);
+/* Begins the calibration that is due, if one is: at the end of a block, so that it is the same
+ * whenever the profile is saved. True if one runs now. */
+bool profile_calibrate_next(struct profile *p, uint64_t now_ns);
+bool profile_calibrating(const struct profile *p); /* one runs */
 /* An alert of this container; raised: it is a new group and counts against what was asked. */
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
                      bool raised);
-/* Benign: what the alert held enters the model, calibrated anew; else it is dropped. Returns the
- * number of contents. */
+/* Benign: what the alert held enters the model, to be calibrated anew; else it is dropped. Returns
+ * the number of contents. */
 uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_t now_ns);
 
 uint32_t profile_detectors(const struct profile *p);
@@ -115,6 +121,8 @@ uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max
 double profile_idle_s(const struct profile *p, uint64_t now_ns);
 double profile_learnt_s(const struct profile *p); /* seconds with calls */
 uint32_t profile_version(const struct profile *p);
+/* Samples that a cap kept from being learnt. */
+uint64_t profile_refused(const struct profile *p);
 /* Raised by every change of state, reason (every ten seconds) or version. */
 uint64_t profile_changes(const struct profile *p);
 
@@ -142,7 +150,6 @@ struct profile_status {
     uint64_t alerts;                                  /* groups raised since ready */
     double alerts_since;                              /* wall s; 0 not ready */
     double per_day_upper95; /* chi2(.95; 2k+2) / 2T; negative: no time yet */
-    double updated;         /* wall s */
 };
 void profile_status(const struct profile *p, struct profile_status *ret);
 const char *profile_workload(const struct profile *p);

@@ -5,6 +5,8 @@
 #include "detect/profile.h"
 #include "detect/tail.h"
 
+struct calibration;
+
 #define PROFILE_BLOCKS_FIRST 5 /* time blocks in the shortest learning */
 #define PROFILE_FOLDS 3
 #define PROFILE_DELTAS_MAX 4096
@@ -55,6 +57,8 @@ struct profile {
     struct bin_sample bins[PHASES];
     struct delta *deltas; /* [n_deltas] */
     uint32_t n_deltas, delta_next;
+    struct calibration *calibration; /* the one that runs, or NULL */
+    uint8_t calibrate;               /* bit per phase: to be calibrated when its turn comes */
 
     uint64_t epoch_ns; /* first sight; seconds count from here */
     uint64_t now_ns;
@@ -102,6 +106,22 @@ void profile_learn(struct profile *p, enum phase phase, const struct sample *s, 
  * steady only calls and sequences. */
 void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret);
-/* Trains k-fold, sets limits, raises the version. */
-void profile_calibrate(struct profile *p, enum phase phase);
+/* Trains k-fold and sets the limits. -ENOMEM: they stay as they were. */
+int profile_calibrate(struct profile *p, enum phase phase);
 void profile_prepare(struct profile *p, enum phase phase);
+
+/* calibration.c. Steady running is learnt: it, and start-up if enough starts were seen, are to be
+ * calibrated if they are not yet. */
+void calibration_request(struct profile *p);
+/* The phases that were calibrated are to be so again: their models have learnt. */
+void calibration_again(struct profile *p);
+bool calibration_due(const struct profile *p, enum phase phase); /* asked for or running */
+double calibration_left_s(const struct profile *p);
+/* Takes over what has been worked out when its time has come. */
+void calibration_follow(struct profile *p, uint64_t now_ns);
+void calibration_state(struct profile *p, struct state *s);
+void calibration_free(struct calibration *c); /* waits for its thread */
+/* A profile without the calibration that is due or runs. */
+void profile_save_core(const struct profile *p, struct buf *ret);
+int profile_load_core(struct reader *r, const struct profile_options *options,
+                      struct profile **ret);

@@ -1,5 +1,5 @@
-/* How a profile learns: at once while a phase is learnt, afterwards by the hour (ALERTS, "Learning
- * goes on").
+/* How a profile learns: at once while a phase is learnt, afterwards by the hour
+ * (docs/ALERTS.md, "Learning goes on").
  *
  * A content is learnt in powers of two: the 1st, 2nd, 4th, ... time it is seen, with the weight of
  * those since. So a busy workload costs a look-up per window, and counts are right within a factor
@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "detect/profile_internal.h"
+#include "features/arguments.h"
 
 #define QUOTA_PARTS 8
 
@@ -57,12 +58,8 @@ void profile_start_done(struct profile *p, uint32_t start, uint64_t now_ns)
     touch(p, now_ns);
     p->starts_done++;
     p->changes++;
-    if (p->limits[PHASE_STARTUP].ready || p->starts_done < p->options.ready_starts ||
-        !p->limits[PHASE_STEADY].ready)
-        return;
-    p->ready_ns[PHASE_STARTUP] = now_ns;
-    profile_prepare(p, PHASE_STARTUP);
-    profile_calibrate(p, PHASE_STARTUP);
+    if (p->limits[PHASE_STEADY].ready)
+        calibration_request(p);
 }
 
 void profile_learn(struct profile *p, enum phase phase, const struct sample *s, uint32_t weight)
@@ -106,15 +103,29 @@ static void intersect(struct score *a, const struct score *b, unsigned kinds)
     a->value = sum / a->per;
 }
 
-/* Calls of a program that start-up knows are half as strange: they do not open an alert alone. */
-static void halve_known_pairs(struct score *a, const struct score *startup)
+static bool knows(const struct score *startup, const struct evidence *x)
+{
+    for (uint32_t j = 0; j < startup->n; j++) {
+        const struct evidence *y = &startup->items[j];
+        if (x->key == y->key ||
+            (y->program == x->program &&
+             (y->kind == EVIDENCE_PROGRAM ||
+              (x->kind == EVIDENCE_ERRNO && y->kind == EVIDENCE_PAIR && x->sysno == y->sysno))))
+            return false;
+    }
+    return true;
+}
+
+/* What start-up knows of a program's calls, errors and everyday arguments is half as strange: it
+ * does not open an alert. */
+static void halve_known(struct score *a, const struct score *startup)
 {
     for (uint32_t i = 0; i < a->n; i++) {
-        bool strange = a->items[i].kind != EVIDENCE_PAIR;
-        for (uint32_t j = 0; j < startup->n && !strange; j++)
-            strange = a->items[i].key == startup->items[j].key;
-        if (!strange)
-            a->items[i].strangeness /= 2;
+        struct evidence *x = &a->items[i];
+        bool may = x->kind == EVIDENCE_PAIR || x->kind == EVIDENCE_ERRNO ||
+                   (x->kind == EVIDENCE_ARGUMENT && !argument_class_is_bold(x->detail));
+        if (may && knows(startup, x))
+            x->strangeness /= 2;
     }
 }
 
@@ -132,7 +143,7 @@ void profile_score(const struct profile *p, enum phase phase, void *const *model
     detector->score(p->model[phase == PHASE_STEADY ? PHASE_STARTUP : PHASE_STEADY][d], s, &other);
     intersect(ret, &other, phase == PHASE_STEADY ? 1u << EVIDENCE_NGRAM : UINT32_MAX);
     if (phase == PHASE_STEADY)
-        halve_known_pairs(ret, &other);
+        halve_known(ret, &other);
 }
 
 /* New programs, edges and pairs put readiness off. */
@@ -319,19 +330,6 @@ static void keep_bin(struct profile *p, const struct profile_place *at, const st
     b->items[b->n++] = item;
 }
 
-static void become_ready(struct profile *p, uint64_t now_ns)
-{
-    p->ready_ns[PHASE_STEADY] = now_ns;
-    p->state = PROFILE_READY;
-    profile_prepare(p, PHASE_STEADY);
-    profile_calibrate(p, PHASE_STEADY);
-    if (p->starts_done < p->options.ready_starts)
-        return;
-    p->ready_ns[PHASE_STARTUP] = now_ns;
-    profile_prepare(p, PHASE_STARTUP);
-    profile_calibrate(p, PHASE_STARTUP);
-}
-
 static void count_second(struct profile *p, const struct profile_place *at, uint32_t active_calls)
 {
     uint64_t second = at->now_ns / NS_PER_S;
@@ -346,7 +344,7 @@ static void count_second(struct profile *p, const struct profile_place *at, uint
         p->active_s >= o->ready_active_s && p->active_s - p->last_new_active_s >= o->ready_quiet_s;
     bool forced = o->ready_after_s > 0 && profile_s(p, at->now_ns) >= o->ready_after_s;
     if (!p->limits[PHASE_STEADY].ready && (learnt || forced))
-        become_ready(p, at->now_ns);
+        calibration_request(p);
 }
 
 void profile_second(struct profile *p, const struct profile_place *at, const struct bin *b,
@@ -453,15 +451,6 @@ static bool delta_due(const struct profile *p, const struct delta *d, uint32_t n
     return !d->alert && now_s >= d->from_s + PROFILE_HOUR_S + wait_s;
 }
 
-static void calibrate_again(struct profile *p)
-{
-    for (int phase = 0; phase < PHASES; phase++) {
-        profile_prepare(p, phase);
-        if (p->limits[phase].ready)
-            profile_calibrate(p, phase);
-    }
-}
-
 static void judge_state(struct profile *p, uint64_t now_ns)
 {
     uint32_t recent = 0;
@@ -481,6 +470,7 @@ static void judge_state(struct profile *p, uint64_t now_ns)
 void profile_tick(struct profile *p, uint64_t now_ns)
 {
     touch(p, now_ns);
+    calibration_follow(p, now_ns);
     uint64_t minute = now_ns / NS_PER_S / 10; /* reasons name times: worth telling now and then */
     if (minute == p->reason_minute)
         return;
@@ -498,7 +488,7 @@ void profile_tick(struct profile *p, uint64_t now_ns)
     p->n_deltas = n;
     evict(p);
     if (merged)
-        calibrate_again(p);
+        calibration_again(p);
 }
 
 void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint64_t now_ns,
@@ -540,7 +530,7 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
             p->near[i].alert = 0;
     }
     if (settled && benign)
-        calibrate_again(p);
+        calibration_again(p);
     p->changes++;
     return settled;
 }

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "detect/profile_internal.h"
 
-#define PROFILE_MAGIC UINT64_C(0x3130656c69666f72) /* "rofile01" */
+#define PROFILE_MAGIC UINT64_C(0x3230656c69666f72) /* "rofile02" */
 #define MODEL_MAX (UINT64_C(1) << 30)
 #define COUNTS_MAX (1 << 20)
 
@@ -99,7 +99,7 @@ static void counters_state(struct profile *p, struct state *s)
         state_fail(s, -EBADMSG);
 }
 
-void profile_save(const struct profile *p, struct buf *ret)
+void profile_save_core(const struct profile *p, struct buf *ret)
 {
     struct state s = {.out = ret};
     struct profile *q = (struct profile *)p; /* saving changes nothing */
@@ -127,6 +127,13 @@ void profile_save(const struct profile *p, struct buf *ret)
     buf_done(&model);
 }
 
+void profile_save(const struct profile *p, struct buf *ret)
+{
+    struct state s = {.out = ret};
+    profile_save_core(p, ret);
+    calibration_state((struct profile *)p, &s); /* saving changes nothing */
+}
+
 static int load_model(struct profile *p, int phase, uint32_t d, struct reader *r)
 {
     CLEANUP(freep) char *name = reader_string(r, 64);
@@ -143,12 +150,9 @@ static int load_model(struct profile *p, int phase, uint32_t d, struct reader *r
     return 0;
 }
 
-int profile_load(const void *data, size_t size, const struct profile_options *options,
-                 struct profile **ret)
+int profile_load_core(struct reader *r, const struct profile_options *options, struct profile **ret)
 {
-    struct reader r;
-    reader_init(&r, data, size);
-    struct state s = {.in = &r};
+    struct state s = {.in = r};
     state_magic(&s, PROFILE_MAGIC);
     CLEANUP(freep) char *workload = NULL;
     state_string(&s, &workload);
@@ -161,17 +165,34 @@ int profile_load(const void *data, size_t size, const struct profile_options *op
     counters_state(p, &s);
     deltas_state(p, &s);
     contents_state(&p->contents, &s);
-    if (state_error(&s) == 0 && reader_u32(&r) != p->n_detectors)
+    if (state_error(&s) == 0 && reader_u32(r) != p->n_detectors)
         return -EBADMSG; /* other detectors than now: it has to be learnt again */
     for (int phase = 0; phase < PHASES && state_error(&s) == 0; phase++) {
         limits_state(&p->limits[phase], &s);
         bins_state(&p->bins[phase], &s);
         for (uint32_t d = 0; d < p->n_detectors && state_error(&s) == 0; d++) {
-            err = load_model(p, phase, d, &r);
+            err = load_model(p, phase, d, r);
             if (err < 0)
                 return err;
         }
     }
+    if (state_error(&s))
+        return state_error(&s);
+    *ret = TAKE(p);
+    return 0;
+}
+
+int profile_load(const void *data, size_t size, const struct profile_options *options,
+                 struct profile **ret)
+{
+    CLEANUP(profile_freep) struct profile *p = NULL;
+    struct reader r;
+    reader_init(&r, data, size);
+    struct state s = {.in = &r};
+    int err = profile_load_core(&r, options, &p);
+    if (err < 0)
+        return err;
+    calibration_state(p, &s);
     if (state_error(&s))
         return state_error(&s);
     if (reader_left(&r))

@@ -20,4 +20,4 @@ static double strangeness(double most, const struct sample *s)
     return fmax(0, calls(s->bin) - most);
 }
 
-SIMPLE_DETECTOR(rate, "seconds busier than any before", CHANNEL_FREQUENCY, SAMPLE_BIN);
+SIMPLE_DETECTOR(rate, CHANNEL_FREQUENCY, SAMPLE_BIN);

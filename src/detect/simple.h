@@ -1,5 +1,5 @@
-/* For detectors whose model is one number that learning raises: SIMPLE_DETECTOR(name, summary,
- * channel, kind) makes detector_<name> out of
+/* For detectors whose model is one number that learning raises: SIMPLE_DETECTOR(name, channel,
+ * kind) makes detector_<name> out of
  *
  *     double learnt(double model, const struct sample *s);       the number after one more sample
  *     double strangeness(double model, const struct sample *s);  >= 0
@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "detect/detector.h"
 
-#define SIMPLE_DETECTOR(NAME, SUMMARY, CHANNEL, KIND)                                              \
+#define SIMPLE_DETECTOR(NAME, CHANNEL, KIND)                                                       \
     static int create(void **ret)                                                                  \
     {                                                                                              \
         *ret = calloc(1, sizeof(double));                                                          \
@@ -63,7 +63,6 @@
     extern const struct detector detector_##NAME;                                                  \
     const struct detector detector_##NAME = {                                                      \
         .name = #NAME,                                                                             \
-        .summary = (SUMMARY),                                                                      \
         .channel = (CHANNEL),                                                                      \
         .samples = 1 << (KIND),                                                                    \
         .score_max = INFINITY,                                                                     \

@@ -172,7 +172,6 @@ static int merge(void *model, const void *other)
 
 const struct detector detector_stide = {
     .name = "stide",
-    .summary = "sequences of six calls of a program that normal time does not have",
     .channel = CHANNEL_SEQUENCE,
     .samples = 1 << SAMPLE_WINDOW,
     .score_max = 1,

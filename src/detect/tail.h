@@ -1,5 +1,5 @@
 /* How often normal time gets as strange as x: rates of episodes per day, and what figures of alerts
- * are worth (ALERTS, "Thresholds"). */
+ * are worth (docs/ALERTS.md, "Thresholds"). */
 #pragma once
 
 #include <stdint.h>

@@ -47,7 +47,7 @@ const char *text_access_name(enum text_access access); /* "read", "write", ... *
 
 /* Why calls are missing. "Dropped" counts calls; the reasons are the ledger's. */
 enum drop_reason {
-    DROP_RING_FULL,   /* kernel: no room in the CPU's ring */
+    DROP_RING_FULL,   /* kernel: no room in the CPU's ring, or no ring yet */
     DROP_RECURSION,   /* kernel: the program was not run (recursion_misses) */
     DROP_DEGRADED,    /* declared: windows left out at LEVEL_BINS_ONLY; still binned */
     DROP_SPOOL_FULL,  /* the spool's oldest segment went before it was read */
@@ -125,7 +125,7 @@ struct block {
         n_ledger, n_checkpoint;
     uint32_t epoch; /* dictionary epoch: raised when texts must be sent again */
 
-    /* Counts of what caps refused, per kind of table; shown by `vigia ledger`. */
+    /* What caps have refused so far in this capture, by table: for who reads a recording. */
     uint64_t refused_texts, refused_containers, refused_processes;
 };
 

@@ -35,7 +35,7 @@ struct container {
     char *pod;
     char *owner;          /* "Deployment/web", ... */
     char *command;        /* entry point and arguments, space-separated, for display */
-    char *workload;       /* workload key (ALERTS, "Names that learning hangs on") */
+    char *workload;       /* workload key (capture/workload.h) */
     char *reason;         /* why unresolved or not wanted, in words; "" otherwise */
     struct label *labels; /* [n_labels] */
     uint32_t n_labels;
@@ -49,7 +49,7 @@ enum process_event { PROCESS_FORK, PROCESS_EXEC, PROCESS_EXIT, PROCESS_FOUND };
 enum program_flag {
     PROGRAM_MEMFD = 1 << 0,
     PROGRAM_DELETED = 1 << 1,
-    PROGRAM_NOT_FROM_IMAGE = 1 << 2, /* written in the container's own layer */
+    PROGRAM_NOT_FROM_IMAGE = 1 << 2, /* in the upper layer of an overlay: written after the start */
     PROGRAM_JOINED = 1 << 3,  /* entered the container from outside, before its first exec there */
     PROGRAM_SESSION = 1 << 4, /* first process of a docker exec / kubectl exec session */
 };

@@ -45,7 +45,7 @@ const char *syscall_meaning(uint16_t sysno);
 /* Is it a wait (futex, epoll_wait, nanosleep, poll, ...)? Those do not count as activity. */
 bool syscall_is_wait(uint16_t sysno);
 /* Calls that say nothing about a program's behaviour because scheduling decides about them: futex,
- * sched_yield, clock_*, *sleep, madvise. Sequence detectors leave them out (ALGORITHMS). */
+ * sched_yield, clock_*, *sleep, madvise. Sequence detectors leave them out (docs/DETECTORS.md). */
 bool syscall_is_noise(uint16_t sysno);
 
 /* Flags of a call in a window. */

@@ -1,5 +1,5 @@
 /* A window: up to 64 consecutive calls of one thread and program, with up to 16 calls that came
- * before them in the thread (left context), so that it can be scored on its own (DESIGN, idea 2).
+ * before them in the thread (left context), so that it can be scored on its own.
  */
 #pragma once
 

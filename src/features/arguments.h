@@ -1,5 +1,5 @@
 /* Argument classes: what stays of a path, address or flag when everything that varies in normal
- * running is taken off (ALERTS, "Names that learning hangs on"). */
+ * running is taken off (docs/ALERTS.md, "Names that learning hangs on"). */
 #pragma once
 
 #include <stdbool.h>

@@ -17,7 +17,7 @@
 #define TICK_NS (250 * NS_PER_MS)
 #define PROGRAMS_MAX 256
 #define MARKS_MAX 4096
-#define NUMBER_SIGNAL_RETURN 1023 /* orig_ax -1; live it is number 15 without result (CAPTURE) */
+#define NUMBER_SIGNAL_RETURN 1023 /* orig_ax -1; live it is number 15 without result */
 #define NUMBER_RT_SIGRETURN 15
 #define NUMBER_EXIT_GROUP 231
 #define RESTART_LEAD_S                                                                             \
@@ -35,6 +35,7 @@ static const struct {
 };
 
 struct thread {
+    uint64_t start_ns; /* of its process */
     uint32_t pid, generation, container;
     uint32_t window; /* index of the open one in this block, or NONE */
     uint16_t context[WINDOW_CONTEXT_MAX];
@@ -46,6 +47,7 @@ struct known_process {
     uint64_t start_ns;
     uint32_t container;
     uint8_t program;
+    bool exited; /* its number may be another's next */
 };
 
 struct servers {
@@ -373,13 +375,14 @@ static int process_of(struct servers *s, struct making *m, uint64_t i)
     if (s->pids.error || grow(&s->processes, &s->processes_max, at, sizeof(*s->processes)) < 0)
         return -ENOMEM;
     struct known_process *k = &s->processes[at];
-    if (added) {
+    if (added || k->exited) {
         if (begins_container(s, i)) {
             if (s->container)
                 add_container(s, m->b, s->container, time_of(s, i), CONTAINER_GONE);
             add_container(s, m->b, ++s->container, time_of(s, i), CONTAINER_RUNNING);
         }
-        *k = (struct known_process){time_of(s, i), s->container, program};
+        *k = (struct known_process){
+            .start_ns = time_of(s, i), .container = s->container, .program = program};
         add_text(s, m->b, program);
         add_process(s, m, PROCESS_FORK, i);
     } else if (k->program != program) {
@@ -400,14 +403,16 @@ static struct thread *thread_of(struct servers *s, uint64_t i)
     if (s->tids.error || grow(&s->threads, &s->threads_max, at, sizeof(*s->threads)) < 0)
         return NULL;
     struct thread *t = &s->threads[at];
+    uint64_t start_ns = s->processes[dict_add(&s->pids, pid, NULL)].start_ns;
     if (added)
-        *t = (struct thread){.pid = pid, .program = program, .window = NONE};
-    if (t->pid != pid || t->program != program) {
-        *t = (struct thread){.pid = pid,
+        *t = (struct thread){.start_ns = start_ns, .pid = pid, .program = program, .window = NONE};
+    if (t->start_ns != start_ns || t->program != program) {
+        *t = (struct thread){.start_ns = start_ns,
+                             .pid = pid,
                              .program = program,
                              .generation = t->generation + 1,
                              .window = NONE,
-                             .fresh = t->pid == pid};
+                             .fresh = t->start_ns == start_ns};
     }
     return t;
 }
@@ -515,8 +520,10 @@ static int take_call(struct servers *s, struct making *m, uint64_t i)
     push_context(t, sysno);
     s->words++;
     count_call(s, m, w, t->program, sysno, ret);
-    if (sysno == NUMBER_EXIT_GROUP)
+    if (sysno == NUMBER_EXIT_GROUP) {
         add_process(s, m, PROCESS_EXIT, i);
+        s->processes[dict_add(&s->pids, t->pid, NULL)].exited = true;
+    }
     return 0;
 }
 

@@ -44,7 +44,8 @@ struct alert_sequence {
     uint32_t tgid, tid;
     char *program;
     const char *detector;     /* name, static */
-    double value;             /* its score, in the detector's unit */
+    double value;             /* its score; 1 is the threshold */
+    uint64_t key;             /* of its strongest evidence */
     struct alert_call *calls; /* [n_calls] context first */
     uint32_t n_calls;
     struct alert_expected expected[EXPECTED_MAX]; /* at the first strange call */
@@ -63,7 +64,7 @@ struct alert_novelty {
     uint32_t count;
     uint64_t key;
     double strangeness;
-    bool bold; /* an argument class that opens an alert alone (features/arguments.h) */
+    bool bold; /* a path or address that opens an alert alone (features/arguments.h) */
 };
 
 struct alert_channel {
@@ -97,7 +98,6 @@ struct alert {
     uint32_t n_processes, n_sequences, n_novelties;
     uint64_t keys[ALERT_KEYS_MAX]; /* strongest first */
     uint32_t n_keys;
-    char group[ALERT_ID_MAX];  /* "" or the id of the alert it was grouped under */
     char linked[ALERT_ID_MAX]; /* "" or the alert that this one continues after an hour */
     uint32_t replicas;         /* containers it was seen in */
     uint32_t repeats;          /* times the same evidence came back */

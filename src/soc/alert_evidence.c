@@ -151,6 +151,21 @@ static void mark_calls(const struct engine *e, const struct finding *f, struct a
     }
 }
 
+static uint64_t strongest_key(const struct engine *e, const struct finding *f)
+{
+    uint64_t key = 0;
+    double most = -1;
+    for (uint32_t d = 0; d < profile_detectors(f->container->profile); d++) {
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++) {
+            double value = finding_item_value(f, s, i, d);
+            if (value > most)
+                most = value, key = s->items[i].key;
+        }
+    }
+    return key;
+}
+
 static bool fill_sequence(const struct engine *e, const struct finding *f, struct alert_sequence *x)
 {
     const struct window *w = f->window;
@@ -164,6 +179,7 @@ static bool fill_sequence(const struct engine *e, const struct finding *f, struc
         .tid = w->tid,
         .value = MAX(f->value[CHANNEL_SEQUENCE], f->value[CHANNEL_NOVELTY]),
         .detector = profile_detector(f->container->profile, best)->name,
+        .key = strongest_key(e, f),
         .capture = w->id.capture,
         .position = w->id.position,
         .program = strdup(program_text(e, w->program)),
@@ -296,6 +312,7 @@ static void add_novelty(const struct engine *e, struct alert_state *a, const str
                               .key = x->key,
                               .strangeness = x->strangeness,
                               .bold = x->kind == EVIDENCE_ARGUMENT &&
+                                      context.text_kind != TEXT_FLAG &&
                                       argument_class_is_bold(x->detail)};
     if (f->process)
         n.tgid = f->process->tgid, n.start_ns = f->process->start_ns;

@@ -1,4 +1,4 @@
-/* The alert stage (ALERTS, "The alert stage"): when an alert opens, what it takes in, when it
+/* The alert stage (docs/ALERTS.md, "The alert"): when an alert opens, what it takes in, when it
  * closes, and what counts as the same again. */
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "features/arguments.h"
 #include "soc/engine_internal.h"
 
 #define GROUP_NS (3600 * NS_PER_S) /* replicas that alert within are one group */
@@ -34,8 +35,7 @@ void alert_changed(struct alert_state *a)
         a->change = 1 + ALERT_CHANGED;
 }
 
-/* Value of one item on its channel's scale. */
-static double item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d)
+double finding_item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d)
 {
     double sum = s->value * MAX(s->per, 1.0);
     return sum > 0 ? f->share[d] * s->items[i].strangeness / sum : 0;
@@ -49,7 +49,7 @@ static void opening_keys(const struct engine *e, const struct finding *f, uint64
     for (uint32_t d = 0; d < profile_detectors(f->container->profile); d++) {
         const struct score *s = &e->view.score[d];
         for (uint32_t i = 0; i < s->n; i++) {
-            double value = item_value(f, s, i, d);
+            double value = finding_item_value(f, s, i, d);
             int at = OPENING_KEYS;
             while (at > 0 && value > best[at - 1])
                 at--;
@@ -225,7 +225,7 @@ static void add_shares(struct engine *e, struct alert_state *a, const struct fin
         enum channel c = profile_detector(a->profile, d)->channel;
         const struct score *s = &e->view.score[d];
         for (uint32_t i = 0; i < s->n; i++)
-            add_key(a, s->items[i].key, item_value(f, s, i, d));
+            add_key(a, s->items[i].key, finding_item_value(f, s, i, d));
         a->detector_sum[d] += f->share[d];
         a->channel_sum[c] += f->share[d];
     }
@@ -326,6 +326,43 @@ static bool open_alert(struct engine *e, const struct finding *f, const struct a
     return true;
 }
 
+/* Does a replica that was counted into another container's alert start a program, or touch what is
+ * bold, that this alert has not shown? */
+static bool goes_further(const struct engine *e, const struct alert_state *a,
+                         const struct finding *f)
+{
+    if (a->containers[0] == f->container->key)
+        return false;
+    for (uint32_t d = 0; d < profile_detectors(a->profile); d++) {
+        const struct score *s = &e->view.score[d];
+        for (uint32_t i = 0; i < s->n; i++) {
+            const struct evidence *x = &s->items[i];
+            bool tells = x->kind == EVIDENCE_PROGRAM || x->kind == EVIDENCE_EDGE ||
+                         (x->kind == EVIDENCE_ARGUMENT && argument_class_is_bold(x->detail));
+            uint32_t k = 0;
+            while (tells && k < a->n_evidence && a->evidence[k].key != x->key)
+                k++;
+            if (tells && k == a->n_evidence)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Opens the container's own alert; its processes leave the group's. */
+static bool leave_group(struct engine *e, const struct alert_state *group, const struct finding *f)
+{
+    struct engine_container *c = f->container;
+    if (!open_alert(e, f, NULL))
+        return false;
+    for (uint32_t i = 0; i < e->n_processes; i++) {
+        struct engine_process *p = &e->processes[i];
+        if (p->capture == c->capture && p->container == c->info.number && p->alert == group->hash)
+            p->alert = c->alert;
+    }
+    return true;
+}
+
 bool alert_stage(struct engine *e, const struct finding *f)
 {
     struct engine_container *c = f->container;
@@ -349,6 +386,8 @@ bool alert_stage(struct engine *e, const struct finding *f)
         alert_close(e, a);
         return open_alert(e, f, a);
     }
+    if (over && goes_further(e, a, f))
+        return leave_group(e, a, f);
     if (!over && !extends && !(any && inside))
         return false;
     take(e, a, f, over);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "soc/audit.h"
+#include "soc/decision.h"
 #include "soc/server.h"
 
 static const char *const states[] = {"new", "acknowledged", "closed", NULL};
@@ -122,16 +123,16 @@ int api_alert(struct request *q)
     return r < 0 ? r : reply_json(q, 200, alert);
 }
 
-/* What the alert becomes: a closed one has a verdict, one taken up again has none. NULL: it may not
- * become that, and the reply says why. */
-static json_t *changed(struct request *q, const json_t *alert)
+/* What the alert becomes: a closed one has a verdict, one taken up again has none. false: it may
+ * not become that, and the reply says why. */
+static bool changed(struct request *q, const json_t *alert, struct alert_decision *ret)
 {
     const char *state = json_get_string(q->body, "state", NULL);
     const char *verdict = json_get_string(q->body, "verdict", NULL);
     const char *note = json_get_string(q->body, "note", "");
     if (!state && !verdict && !note[0]) {
         reply_error(q, 400, "bad_request", "give state, verdict or note");
-        return NULL;
+        return false;
     }
     if (verdict && !state)
         state = "closed";
@@ -142,62 +143,30 @@ static json_t *changed(struct request *q, const json_t *alert)
                     verdict ? "a verdict closes the alert: leave state out, or \"closed\""
                             : "to close an alert, give its verdict: \"false alarm\", \"expected\" "
                               "or \"incident\"");
-        return NULL;
+        return false;
     }
-    char action[80];
-    snprintf(action, sizeof(action), "%s%s%s", state ? state : "note", verdict ? ": " : "",
-             verdict ? verdict : "");
-    json_t *body = json_pack("{s:[{s:f, s:s, s:s, s:s}]}", "history", "time", q->now, "who",
-                             q->user.name, "action", action, "note", note);
-    if (body && state) {
-        json_object_set_new(body, "state", json_string(state));
-        json_object_set_new(body, "verdict", verdict ? json_string(verdict) : json_null());
-    }
-    return body;
-}
-
-/* The alert as people see it and, in the same commit, the word to the pipeline. */
-static int put_change(struct request *q, json_t *body, json_t *word)
-{
-    char key[sizeof(q->id) + 16];
-    const json_t *history = json_array_get(json_object_get(body, "history"), 0);
-    const char *action = json_get_string(history, "action", "");
-    snprintf(key, sizeof(key), "verdict/%s", q->id);
-    struct store_document documents[] = {
-        {.kind = STORE_ALERT,
-         .key = q->id,
-         .time = q->now,
-         .body = body,
-         .merge = true,
-         .append = "history"},
-        {.kind = STORE_STATE, .key = key, .time = q->now, .body = word},
-    };
-    return audit_commit(
-        q->http->writer, documents, word ? 2 : 1,
-        audit_entry(q->now, q->user.name, q->address, "alert changed", q->id, action));
+    *ret = (struct alert_decision){.state = state,
+                                   .verdict = verdict,
+                                   .note = note,
+                                   .who = q->user.name,
+                                   .address = q->address,
+                                   .now = q->now};
+    return true;
 }
 
 int api_alert_change(struct request *q)
 {
-    CLEANUP(json_decrefp) json_t *alert = NULL, *body = NULL, *word = NULL;
+    CLEANUP(json_decrefp) json_t *alert = NULL;
+    struct alert_decision change;
+    json_t *after;
     int r = get_alert(q, q->http->writer, &alert);
     if (r < 0)
         return r;
-    body = changed(q, alert);
-    if (!body)
-        return q->reply.status ? 0 : -ENOMEM;
-    if (json_object_get(body, "state")) {
-        word = json_pack("{s:s, s:O, s:O, s:s, s:f}", "alert", q->id, "state",
-                         json_object_get(body, "state"), "verdict",
-                         json_object_get(body, "verdict"), "who", q->user.name, "time", q->now);
-        if (!word)
-            return -ENOMEM;
-    }
-    r = put_change(q, body, word);
-    if (r < 0)
-        return r;
-    json_t *after;
-    r = get_alert(q, q->http->writer, &after);
+    if (!changed(q, alert, &change))
+        return 0;
+    r = alert_decide(q->http->writer, q->id, &change);
+    if (r == 0)
+        r = get_alert(q, q->http->writer, &after);
     return r < 0 ? r : reply_json(q, 200, after);
 }
 

@@ -61,8 +61,6 @@ static void process_words(json_t *process)
         json_object_set_new(process, "last", json_null());
     if (!json_object_get(process, "arguments"))
         json_object_set_new(process, "arguments", json_string(""));
-    if (!json_is_integer(flags))
-        return;
     json_int_t bits = json_integer_value(flags);
     json_t *list = json_array();
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -106,21 +104,19 @@ int api_container(struct request *q)
         r = series(q, key, &points);
     if (r == 0)
         r = find_alerts(q, &raised, &alerts, NULL);
-    if (r == 0)
-        r = get_document(q, STORE_LEDGER, key, &ledger);
+    if (r == 0) {
+        r = ledger_container(q->store, q->http->flight, key, &ledger);
+        r = r == -ENOENT ? 0 : r;
+    }
     if (r < 0)
         return r;
     json_array_foreach (processes, i, process)
         process_words(process);
     json_object_del(container, "time");
-    if (ledger) {
-        json_object_del(ledger, "key");
-        json_object_del(ledger, "time");
-    }
     json_object_set(container, "processes", processes);
     json_object_set(container, "series", points);
     json_object_set(container, "alerts", alerts);
-    json_object_set_new(container, "ledger", ledger ? json_incref(ledger) : json_object());
+    json_object_set_new(container, "ledger", ledger ? json_incref(ledger) : json_null());
     return reply_json(q, 200, TAKE(container));
 }
 
@@ -206,22 +202,27 @@ static json_t *probe(const json_t *live, double now)
     return json_pack("{s:s}", "probe", said);
 }
 
-/* Tables with a cap: how full, and what the cap refused. */
+static void add_limit(json_t *list, const char *what, const json_t *agent, const json_t *refused)
+{
+    json_t *max = json_object_get(json_object_get(agent, "max"), what);
+    json_array_append_new(list,
+                          json_pack("{s:s, s:O?, s:O?, s:I}", "what", what, "used",
+                                    max ? json_object_get(agent, what) : NULL, "max", max,
+                                    "refused", (json_int_t)json_get_number(refused, what, 0)));
+}
+
+/* Tables with a cap: how full those of the capture are, and which others refused something. */
 static json_t *limits(const json_t *live)
 {
-    static const char *const tables[] = {"containers", "threads", "processes", "texts"};
     const json_t *agent = json_object_get(live, "agent");
-    const json_t *refused = json_object_get(agent, "refused");
-    const json_t *max = json_object_get(agent, "max");
-    json_t *list = json_array();
-    for (size_t i = 0; live && i < ARRAY_SIZE(tables); i++) {
-        json_t *used = json_object_get(agent, tables[i]);
-        json_t *cap = json_object_get(max, tables[i]);
-        if (!used)
-            used = json_object_get(live, tables[i]);
-        json_array_append_new(list, json_pack("{s:s, s:O?, s:O?, s:I}", "what", tables[i], "used",
-                                              used, "max", cap, "refused",
-                                              (json_int_t)json_get_number(refused, tables[i], 0)));
+    CLEANUP(json_decrefp) json_t *refused = refused_tables(live);
+    json_t *list = json_array(), *n;
+    const char *what;
+    json_object_foreach (json_object_get(agent, "max"), what, n)
+        add_limit(list, what, agent, refused);
+    json_object_foreach (refused, what, n) {
+        if (!json_object_get(json_object_get(agent, "max"), what) && json_integer_value(n) > 0)
+            add_limit(list, what, agent, refused);
     }
     return list;
 }

@@ -137,7 +137,7 @@ int api_overview(struct request *q)
     if (r == 0)
         r = workload_list(q, &tally, open, &workloads);
     if (r == 0)
-        r = ledger_sums(q->store, &ledger);
+        r = ledger_sums(q->store, q->http->flight, &ledger);
     if (r < 0)
         return r;
     if (live)

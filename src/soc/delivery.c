@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "soc/audit.h"
 #include "soc/json.h"
 #include "soc/sink.h"
@@ -77,10 +78,8 @@ struct lane {
 
 struct sink_runner {
     struct store *store; /* its calls wait for each other: one handle for all lanes */
-    pthread_mutex_t mutex;
-    pthread_cond_t stop;
-    bool stopping;
-    double poll_s;
+    struct stop stop;
+    uint64_t poll_ns;
     uint32_t n;
     struct lane lanes[];
 };
@@ -179,27 +178,6 @@ static int deliver(struct lane *l, json_t *row)
 }
 
 /* True when told to stop. */
-static bool wait_poll(struct sink_runner *r)
-{
-    uint64_t until_ns = clock_mono_ns() + (uint64_t)(r->poll_s * NS_PER_S);
-    struct timespec until = {(time_t)(until_ns / NS_PER_S), (long)(until_ns % NS_PER_S)};
-    pthread_mutex_lock(&r->mutex);
-    int waited = 0;
-    while (!r->stopping && waited == 0)
-        waited = pthread_cond_timedwait(&r->stop, &r->mutex, &until);
-    bool stopping = r->stopping;
-    pthread_mutex_unlock(&r->mutex);
-    return stopping;
-}
-
-static bool is_stopping(struct sink_runner *r)
-{
-    pthread_mutex_lock(&r->mutex);
-    bool stopping = r->stopping;
-    pthread_mutex_unlock(&r->mutex);
-    return stopping;
-}
-
 /* The deliveries that are due, oldest first, and how many there are in all. */
 static int due(struct lane *l, const char *prefix, json_t **ret)
 {
@@ -230,10 +208,10 @@ static void *run(void *argument)
         if (due(l, prefix, &rows) < 0)
             continue;
         json_array_foreach (rows, i, row) {
-            if (is_stopping(l->runner) || deliver(l, row) < 0)
+            if (stop_wait(&l->runner->stop, 0) || deliver(l, row) < 0)
                 break;
         }
-    } while (!wait_poll(l->runner));
+    } while (!stop_wait(&l->runner->stop, l->runner->poll_ns));
     return NULL;
 }
 
@@ -264,15 +242,10 @@ int sink_runner_start(const struct sink_runner_options *options, struct sink_run
         return status;
     CLEANUP(sink_runner_stopp)
     struct sink_runner *r = calloc(1, sizeof(*r) + options->n_sinks * sizeof(r->lanes[0]));
-    pthread_condattr_t attributes;
     if (!r)
         return -ENOMEM;
-    pthread_mutex_init(&r->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->stop, &attributes);
-    pthread_condattr_destroy(&attributes);
-    r->poll_s = or_default(options->poll_s, 0.5);
+    stop_init(&r->stop);
+    r->poll_ns = (uint64_t)(or_default(options->poll_s, 0.5) * NS_PER_S);
     struct store_options store = {.path = options->store_path};
     status = store_open(options->store, &store, &r->store);
     for (; status == 0 && r->n < options->n_sinks; r->n++)
@@ -287,10 +260,7 @@ void sink_runner_stop(struct sink_runner *r)
 {
     if (!r)
         return;
-    pthread_mutex_lock(&r->mutex);
-    r->stopping = true;
-    pthread_cond_broadcast(&r->stop);
-    pthread_mutex_unlock(&r->mutex);
+    stop_set(&r->stop);
     for (uint32_t i = 0; i < r->n; i++) {
         if (!r->lanes[i].running)
             continue;
@@ -298,8 +268,7 @@ void sink_runner_stop(struct sink_runner *r)
         r->lanes[i].ops->close(r->lanes[i].sink);
     }
     store_close(r->store);
-    pthread_mutex_destroy(&r->mutex);
-    pthread_cond_destroy(&r->stop);
+    stop_done(&r->stop);
     free(r);
 }
 

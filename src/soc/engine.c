@@ -158,19 +158,21 @@ static double novelty_value(const struct engine *e, const struct finding *f, con
         if (kind < 0)
             continue;
         process->kind_ns[kind] = f->now_ns;
-        if (kind == EVIDENCE_PAIR && s->items[i].strangeness >= 1)
-            process->pair_ns = f->now_ns;
+        if (s->items[i].strangeness >= 1)
+            process->whole_ns[kind] = f->now_ns;
         fresh = true;
     }
     double value = 0;
+    bool unknown = false; /* to start-up too */
     for (unsigned k = 0; fresh && k < NOVELTY_KINDS; k++) {
-        uint64_t last_ns = process->kind_ns[k];
-        uint64_t whole_ns = k == EVIDENCE_PAIR ? process->pair_ns : last_ns;
-        if (!last_ns || last_ns + KIND_NS <= f->now_ns)
+        if (!process->kind_ns[k] || process->kind_ns[k] + KIND_NS <= f->now_ns)
             continue;
-        bool whole = whole_ns && whole_ns + KIND_NS > f->now_ns;
+        bool whole = process->whole_ns[k] && process->whole_ns[k] + KIND_NS > f->now_ns;
         value += whole && profile_kind_opens(p, f->container->phase, k) ? 1 : .5;
+        unknown |= whole;
     }
+    if (!unknown)
+        value = MIN(value, .5);
     return value;
 }
 
@@ -338,10 +340,11 @@ static void see_window(struct engine *e, struct engine_container *c, const struc
     p->program = p->program ? p->program : w->program;
     if (is_joined(p, w->program))
         return;
+    text_use(e, w->program);
     uint64_t class[WINDOW_CALLS_MAX];
     for (unsigned i = 0; i < w->n_calls; i++) {
         const struct engine_text *t =
-            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_find(e, w->argument[i]) : NULL;
+            w->argument[i] && !(w->flag[i] & CALL_NO_TEXT) ? text_use(e, w->argument[i]) : NULL;
         class[i] = t ? argument_class_key(t->class_key, w->program) : 0;
     }
     struct sample s = {.kind = SAMPLE_WINDOW, .window = w, .argument_class = class};
@@ -491,6 +494,18 @@ static void take_gone(struct engine *e, struct engine_container *c, uint64_t now
     c->gone_ns = now_ns;
 }
 
+/* One profile at a time is calibrated: the others wait for their turn. */
+static void tick_profiles(struct engine *e)
+{
+    bool busy = false;
+    for (uint32_t i = 0; i < e->n_profiles; i++) {
+        profile_tick(e->profiles[i], e->now_ns);
+        busy |= profile_calibrating(e->profiles[i]);
+    }
+    for (uint32_t i = 0; i < e->n_profiles && !busy; i++)
+        busy = profile_calibrate_next(e->profiles[i], e->now_ns);
+}
+
 static void pass_time(struct engine *e, const struct block *b)
 {
     for (uint32_t i = 0; i < e->n_containers; i++) {
@@ -518,8 +533,7 @@ static void pass_time(struct engine *e, const struct block *b)
         profiles_forget(e);
         containers_retry(e);
     }
-    for (uint32_t i = 0; i < e->n_profiles; i++)
-        profile_tick(e->profiles[i], e->now_ns);
+    tick_profiles(e);
 }
 
 int engine_block(struct engine *e, const struct block *b, struct engine_output *ret)

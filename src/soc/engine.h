@@ -1,7 +1,8 @@
 /* The engine: decoded blocks in, alerts and scores out. The same code runs live, in replay, in
  * `demo` and in `eval`.
  *
- * Deterministic: no clock, no randomness, no threads; time comes from the blocks. So whoever keeps
+ * Deterministic: no clock, no randomness; time comes from the blocks, and what the thread of a
+ * calibration works out is taken over at a time of theirs (profile.h). So whoever keeps
  * engine_save()'s bytes of some block, and gives the blocks after it again, gets the same outputs
  * again, with the same ids: writing them to the store is idempotent.
  *
@@ -72,7 +73,7 @@ struct engine_counters {
     uint64_t anomalies;  /* container-seconds with a channel at its threshold */
     uint64_t suppressed; /* evidence left out by suppressions */
     uint64_t refused_containers, refused_processes, refused_texts, refused_profiles, refused_alerts;
-    uint64_t refused_learning;  /* learn() calls that a cap refused */
+    uint64_t refused_learning;  /* samples that a cap kept from being learnt */
     uint64_t unknown_container; /* windows of containers without a record */
     uint32_t containers, processes, texts, profiles, alerts_open;
 };
@@ -91,16 +92,13 @@ int engine_block(struct engine *e, const struct block *b, struct engine_output *
 
 void engine_counters(const struct engine *e, struct engine_counters *ret);
 
-/* Profiles in order of appearance. */
-uint32_t engine_profiles(const struct engine *e);
+/* In order of appearance; NULL: there are not so many. */
 const struct profile *engine_profile(const struct engine *e, uint32_t i);
 const struct profile *engine_profile_find(const struct engine *e, const char *workload);
 /* Containers that run now under the workload. */
 uint32_t engine_profile_containers(const struct engine *e, const struct profile *p);
 /* Forgets what was learnt: the workload starts learning again. -ENOENT. */
 int engine_profile_reset(struct engine *e, const char *workload);
-/* Puts a profile saved before (profile_load) in place of the workload's; takes it over. */
-int engine_profile_put(struct engine *e, struct profile *p);
 
 /* Alerts in memory (open, and the latest closed ones). NULL if it is not there any more. */
 const struct alert *engine_alert_find(const struct engine *e, const char *id);
@@ -115,8 +113,8 @@ const char *engine_text(const struct engine *e, uint64_t id); /* NULL if unknown
 enum verdict { VERDICT_NONE, VERDICT_FALSE_ALARM, VERDICT_EXPECTED, VERDICT_INCIDENT };
 
 /* What a person decided. False alarm and expected: the windows held back enter the model, and the
- * profile is calibrated anew. -ENOENT when the alert is no longer in memory. Snapshot afterwards:
- * verdicts are not in the blocks. */
+ * profile is to be calibrated anew. -ENOENT when the alert is no longer in memory. Snapshot
+ * afterwards: verdicts are not in the blocks. */
 int engine_verdict(struct engine *e, const char *id, enum verdict verdict);
 
 /* Evidence with this key never counts in this workload until it expires; key 0: nothing of the

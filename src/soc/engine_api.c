@@ -15,11 +15,8 @@ void engine_counters(const struct engine *e, struct engine_counters *ret)
     ret->processes = e->n_processes;
     ret->texts = e->n_texts;
     ret->profiles = e->n_profiles;
-}
-
-uint32_t engine_profiles(const struct engine *e)
-{
-    return e->n_profiles;
+    for (uint32_t i = 0; i < e->n_profiles; i++)
+        ret->refused_learning += profile_refused(e->profiles[i]);
 }
 
 const struct profile *engine_profile(const struct engine *e, uint32_t i)
@@ -62,7 +59,7 @@ static void replace_profile(struct engine *e, uint32_t at, struct profile *p)
         if (e->alerts[i]->profile == old)
             e->alerts[i]->profile = p;
     }
-    profile_free(old);
+    profile_gone(e, old);
 }
 
 int engine_profile_reset(struct engine *e, const char *workload)
@@ -75,20 +72,6 @@ int engine_profile_reset(struct engine *e, const char *workload)
     if (err < 0)
         return err;
     replace_profile(e, at, p);
-    return 0;
-}
-
-int engine_profile_put(struct engine *e, struct profile *p)
-{
-    uint32_t at = profile_at(e, profile_workload(p));
-    if (at < e->n_profiles) {
-        replace_profile(e, at, p);
-        return 0;
-    }
-    if (e->n_profiles == e->options.profiles_max)
-        return -ENOSPC;
-    e->profile_told[e->n_profiles] = UINT64_MAX;
-    e->profiles[e->n_profiles++] = p;
     return 0;
 }
 

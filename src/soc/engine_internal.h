@@ -28,9 +28,9 @@ struct engine_process {
     uint64_t key, capture, start_ns, parent_start_ns, program;
     uint64_t first_ns, last_ns, exit_ns; /* engine time */
     uint64_t kind_ns[NOVELTY_KINDS];     /* when a first sight of the kind was counted last */
-    uint64_t pair_ns;        /* of these, the last call that start-up does not know either */
-    uint64_t joined_program; /* its program while it was the runtime's, 0: never */
-    uint64_t alert;          /* it or an ancestor is part of this alert, open or not */
+    uint64_t whole_ns[NOVELTY_KINDS];    /* of these, what start-up does not know either */
+    uint64_t joined_program;             /* its program while it was the runtime's, 0: never */
+    uint64_t alert;                      /* it or an ancestor is part of this alert, open or not */
     uint32_t container, tgid, parent_tgid, keep_after;
     uint8_t flags;
     char *arguments;
@@ -39,6 +39,7 @@ struct engine_process {
 
 struct engine_text {
     uint64_t id, class_key;
+    uint64_t used; /* block in which it was asked for last */
     uint8_t kind, access, zone;
     char *text;
 };
@@ -161,6 +162,7 @@ int containers_take(struct engine *e, const struct container *c);
 void containers_forget(struct engine *e); /* those gone for a minute */
 void containers_retry(struct engine *e);  /* those that found no room for their profile */
 void profiles_forget(struct engine *e);
+void profile_gone(struct engine *e, struct profile *p); /* what it refused stays counted */
 struct profile *profile_of_workload(struct engine *e, const char *workload);
 uint64_t process_key(uint64_t capture, uint32_t tgid, uint64_t start_ns);
 struct engine_process *process_find(const struct engine *e, uint64_t capture, uint32_t tgid,
@@ -173,6 +175,8 @@ void process_done(struct engine_process *p);
 void process_forget(struct engine_process *p); /* its memory of evidence */
 int texts_take(struct engine *e, const struct text *t);
 const struct engine_text *text_find(const struct engine *e, uint64_t id);
+/* The same for what a call or an exec says: such texts stay longest when the table is full. */
+const struct engine_text *text_use(struct engine *e, uint64_t id);
 /* Has the process counted this already? Remembers it from now on. */
 bool memory_seen(struct engine_process *p, uint64_t key, uint64_t now_ns);
 
@@ -198,6 +202,8 @@ struct finding {
     double raw[PROFILE_DETECTORS_MAX];   /* value per detector, rescored */
     double share[PROFILE_DETECTORS_MAX]; /* value per detector on its channel's scale */
 };
+/* Of item i of detector d's score, on the scale of its channel. */
+double finding_item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d);
 /* True: it is part of an alert now. Its evidence is e->view. */
 bool alert_stage(struct engine *e, const struct finding *f);
 void alert_stage_time(struct engine *e);

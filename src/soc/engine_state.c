@@ -1,6 +1,7 @@
 /* The engine as bytes and back. Left out: the last windows kept for "32 around" (the store has
  * those that were near an anomaly), and what a container did in the moment before its workload was
  * known. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3330656e69676e65) /* "engine03" */
-#define PROFILE_MAX (UINT64_C(4) << 30)
+#define ENGINE_MAGIC UINT64_C(0x3630656e69676e65) /* "engine06" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -151,9 +151,9 @@ static void process_state(struct engine_process *p, struct state *s)
     state_u64(s, &p->key), state_u64(s, &p->capture), state_u64(s, &p->start_ns);
     state_u64(s, &p->parent_start_ns), state_u64(s, &p->program), state_u64(s, &p->first_ns);
     state_u64(s, &p->last_ns), state_u64(s, &p->exit_ns), state_u64(s, &p->alert);
-    state_u64(s, &p->joined_program), state_u64(s, &p->pair_ns);
+    state_u64(s, &p->joined_program);
     for (int k = 0; k < NOVELTY_KINDS; k++)
-        state_u64(s, &p->kind_ns[k]);
+        state_u64(s, &p->kind_ns[k]), state_u64(s, &p->whole_ns[k]);
     state_u32(s, &p->container), state_u32(s, &p->tgid), state_u32(s, &p->parent_tgid);
     state_u32(s, &p->keep_after), state_u8(s, &p->flags);
     state_string(s, &p->arguments);
@@ -162,7 +162,7 @@ static void process_state(struct engine_process *p, struct state *s)
 
 static void text_state(struct engine_text *t, struct state *s)
 {
-    state_u64(s, &t->id), state_u64(s, &t->class_key);
+    state_u64(s, &t->id), state_u64(s, &t->class_key), state_u64(s, &t->used);
     state_u8(s, &t->kind), state_u8(s, &t->access), state_u8(s, &t->zone);
     state_string(s, &t->text);
 }
@@ -185,7 +185,7 @@ static void sequence_state(struct alert_sequence *x, struct state *s)
 {
     state_f64(s, &x->time), state_u64(s, &x->start_ns), state_u32(s, &x->tgid);
     state_u32(s, &x->tid), state_f64(s, &x->value), state_u64(s, &x->capture);
-    state_u64(s, &x->position), state_u8(s, &x->n_expected);
+    state_u64(s, &x->position), state_u64(s, &x->key), state_u8(s, &x->n_expected);
     state_string(s, &x->program);
     detector_state(&x->detector, s);
     if (x->n_expected > EXPECTED_MAX)
@@ -249,9 +249,9 @@ static void alert_lists_state(struct alert *a, struct state *s)
 
 static void alert_body_state(struct alert *a, struct state *s)
 {
-    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->group, sizeof(a->group));
-    state_bytes(s, a->linked, sizeof(a->linked)), state_bytes(s, a->node, sizeof(a->node));
-    a->id[sizeof(a->id) - 1] = a->group[sizeof(a->group) - 1] = 0;
+    state_bytes(s, a->id, sizeof(a->id)), state_bytes(s, a->linked, sizeof(a->linked)),
+        state_bytes(s, a->node, sizeof(a->node));
+    a->id[sizeof(a->id) - 1] = 0;
     a->linked[sizeof(a->linked) - 1] = a->node[sizeof(a->node) - 1] = 0;
     state_f64(s, &a->score), state_bool(s, &a->provisional), state_bool(s, &a->held);
     state_bool(s, &a->open), state_u8(s, &a->phase), state_f64(s, &a->first);
@@ -300,20 +300,24 @@ static void alert_state_state(struct engine *e, struct alert_state *a, struct st
     state_u8(s, &a->verdict);
 }
 
+/* Its size, which is known afterwards, and its bytes. */
+static void save_profile(const struct profile *p, struct buf *ret)
+{
+    size_t at = ret->size;
+    buf_u64(ret, 0);
+    profile_save(p, ret);
+    uint64_t size = htole64(ret->size - at - sizeof(size));
+    if (!ret->error)
+        memcpy(ret->data + at, &size, sizeof(size));
+}
+
 static void profiles_state(struct engine *e, struct state *s)
 {
     uint32_t n = e->n_profiles;
     state_count(s, &n, 8, e->options.profiles_max);
-    struct buf bytes;
-    buf_init(&bytes, PROFILE_MAX);
     for (uint32_t i = 0; i < n && state_error(s) == 0; i++) {
         if (state_saving(s)) {
-            buf_clear(&bytes);
-            profile_save(e->profiles[i], &bytes);
-            buf_u64(s->out, bytes.size);
-            buf_append(s->out, bytes.data, bytes.size);
-            if (bytes.error && !s->out->error)
-                s->out->error = bytes.error;
+            save_profile(e->profiles[i], s->out);
         } else {
             uint64_t size = reader_u64(s->in);
             const uint8_t *data = reader_bytes(s->in, size);
@@ -326,7 +330,6 @@ static void profiles_state(struct engine *e, struct state *s)
         }
         state_u64(s, &e->profile_told[i]);
     }
-    buf_done(&bytes);
 }
 
 static void containers_state(struct engine *e, struct state *s)

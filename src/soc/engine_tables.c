@@ -205,6 +205,12 @@ static bool profile_used(const struct engine *e, const struct profile *p)
     return false;
 }
 
+void profile_gone(struct engine *e, struct profile *p)
+{
+    e->counters.refused_learning += profile_refused(p);
+    profile_free(p);
+}
+
 /* Workloads that came and went before anything was learnt of them must not fill the table:
  * thousands of short-lived containers without metadata are a workload each. */
 void profiles_forget(struct engine *e)
@@ -217,7 +223,7 @@ void profiles_forget(struct engine *e)
         bool poor = !profile_ready(p, PHASE_STEADY) && !profile_ready(p, PHASE_STARTUP);
         bool stale = idle_s < 0 || idle_s > PROFILE_IDLE_S || (crowded && idle_s > 60);
         if (poor && stale && !profile_used(e, p)) {
-            profile_free(p);
+            profile_gone(e, p);
             continue;
         }
         e->profile_told[n] = e->profile_told[i];
@@ -328,14 +334,49 @@ const struct engine_text *text_find(const struct engine *e, uint64_t id)
     return i == INDEX_NONE ? NULL : &e->texts[i];
 }
 
+const struct engine_text *text_use(struct engine *e, uint64_t id)
+{
+    uint32_t i = index_get(&e->text_index, id);
+    if (i == INDEX_NONE)
+        return NULL;
+    e->texts[i].used = e->counters.blocks;
+    return &e->texts[i];
+}
+
+/* Makes room: the quarter not asked for for longest goes, or else whoever makes up names for long
+ * enough would be blind to from then on. */
+static void texts_sweep(struct engine *e)
+{
+    CLEANUP(freep) uint64_t *used = malloc(e->n_texts * sizeof(*used));
+    if (!used)
+        return;
+    for (uint32_t i = 0; i < e->n_texts; i++)
+        used[i] = e->texts[i].used;
+    qsort(used, e->n_texts, sizeof(*used), descending);
+    uint64_t until = used[e->n_texts / 4 * 3];
+    uint32_t n = 0;
+    index_clear(&e->text_index);
+    for (uint32_t i = 0; i < e->n_texts; i++) {
+        if (e->texts[i].used <= until) {
+            free(e->texts[i].text);
+            continue;
+        }
+        index_put(&e->text_index, e->texts[i].id, n);
+        e->texts[n++] = e->texts[i];
+    }
+    e->n_texts = n;
+}
+
 int texts_take(struct engine *e, const struct text *t)
 {
-    if (text_find(e, t->id))
+    if (text_use(e, t->id))
         return 0;
     if (e->n_texts >= e->options.texts_max) {
         e->counters.refused_texts++;
-        return 0;
+        texts_sweep(e);
     }
+    if (e->n_texts >= e->options.texts_max)
+        return 0;
     if (!engine_room(e, (void **)&e->texts, e->n_texts, &e->texts_capacity, sizeof(*e->texts)))
         return -ENOMEM;
     struct argument_class class;
@@ -345,6 +386,7 @@ int texts_take(struct engine *e, const struct text *t)
         return -ENOMEM;
     e->texts[e->n_texts++] = (struct engine_text){.id = t->id,
                                                   .class_key = class.key,
+                                                  .used = e->counters.blocks,
                                                   .kind = t->kind,
                                                   .access = t->access,
                                                   .zone = (uint8_t)class.zone,

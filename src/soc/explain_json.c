@@ -1,5 +1,5 @@
 /* Alerts, profiles and containers as JSON: names, not numbers. Strings from outside may hold any
- * bytes: what is not UTF-8 becomes '?', as JSON asks for. */
+ * bytes: soc/json.h makes them UTF-8. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,27 +7,15 @@
 
 #include "base/cleanup.h"
 #include "soc/explain.h"
+#include "soc/json.h"
 
 static const char *const channel_names[CHANNELS] = {"novelty", "sequence", "frequency"};
 static const char *const kind_names[EVIDENCE_KINDS] = {"sequence", "program",  "edge", "pair",
                                                        "errno",    "argument", "rate"};
 
-static json_t *text_json(const char *s)
-{
-    json_t *j = json_string(s ? s : "");
-    if (j)
-        return j;
-    CLEANUP(freep) char *copy = strdup(s);
-    for (char *p = copy; p && *p; p++) {
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    }
-    return json_string(copy ? copy : "");
-}
-
 static json_t *text_or_null(const char *s)
 {
-    return s && *s ? text_json(s) : json_null();
+    return s && *s ? json_text(s) : json_null();
 }
 
 static json_t *process_id(uint32_t tgid, uint64_t start_ns)
@@ -63,8 +51,8 @@ static json_t *processes_json(const struct alert *a)
         json_array_append_new(
             list, json_pack("{so so si so so sf sf sb so}", "id", process_id(p->tgid, p->start_ns),
                             "parent", process_id(p->parent_tgid, p->parent_start_ns), "tgid",
-                            (int)p->tgid, "program", text_json(p->program), "arguments",
-                            text_json(p->arguments), "first", p->first, "last", p->last, "strange",
+                            (int)p->tgid, "program", json_text(p->program), "arguments",
+                            json_text(p->arguments), "first", p->first, "last", p->last, "strange",
                             (int)p->strange, "flags", flags_json(p->flags)));
     }
     return list;
@@ -96,9 +84,9 @@ static json_t *calls_json(const struct alert_sequence *s)
     for (uint32_t i = 0; i < s->n_calls; i++) {
         const struct alert_call *c = &s->calls[i];
         json_array_append_new(
-            list, json_pack("{so so so sb sb so}", "name", text_json(syscall_name(c->sysno)),
+            list, json_pack("{so so so sb sb so}", "name", json_text(syscall_name(c->sysno)),
                             "result", result_json(c), "argument",
-                            c->argument ? text_json(c->argument) : json_null(), "context",
+                            c->argument ? json_text(c->argument) : json_null(), "context",
                             (int)c->context, "strange", (int)c->strange, "meaning",
                             text_or_null(syscall_meaning(c->sysno))));
     }
@@ -114,13 +102,14 @@ static json_t *sequences_json(const struct alert *a)
         json_t *expected = json_array();
         for (unsigned k = 0; k < s->n_expected; k++)
             json_array_append_new(expected, json_pack("{so sf}", "name",
-                                                      text_json(syscall_name(s->expected[k].sysno)),
+                                                      json_text(syscall_name(s->expected[k].sysno)),
                                                       "share", (double)s->expected[k].share));
-        json_array_append_new(
-            list, json_pack("{sf so so ss sf so so so}", "time", s->time, "process",
-                            process_id(s->tgid, s->start_ns), "program", text_json(s->program),
-                            "detector", s->detector, "value", s->value, "sentence",
-                            text_json(sentence), "calls", calls_json(s), "expected", expected));
+        json_array_append_new(list, json_pack("{sf so so ss sf so so so so}", "time", s->time,
+                                              "process", process_id(s->tgid, s->start_ns),
+                                              "program", json_text(s->program), "detector",
+                                              s->detector, "value", s->value, "sentence",
+                                              json_text(sentence), "calls", calls_json(s),
+                                              "expected", expected, "key", hex_json(s->key)));
     }
     return list;
 }
@@ -133,8 +122,8 @@ static json_t *novelties_json(const struct alert *a)
         json_array_append_new(
             list, json_pack("{ss sf so so so so si so}", "kind",
                             kind_names[n->kind % EVIDENCE_KINDS], "time", n->time, "program",
-                            text_json(n->program), "text", text_json(n->text), "sentence",
-                            text_json(n->sentence), "process", process_id(n->tgid, n->start_ns),
+                            json_text(n->program), "text", json_text(n->text), "sentence",
+                            json_text(n->sentence), "process", process_id(n->tgid, n->start_ns),
                             "count", (int)n->count, "key", hex_json(n->key)));
     }
     return list;
@@ -158,7 +147,7 @@ static json_t *why_json(const struct alert *a, const char *headline)
     json_t *list = json_array();
     for (uint32_t i = 0; i < a->n_novelties && json_array_size(list) < 4; i++) {
         if (a->novelties[i].sentence && (!headline || !strstr(headline, a->novelties[i].sentence)))
-            json_array_append_new(list, text_json(a->novelties[i].sentence));
+            json_array_append_new(list, json_text(a->novelties[i].sentence));
     }
     const struct alert_sequence *best = NULL;
     for (uint32_t i = 0; i < a->n_sequences; i++) {
@@ -167,7 +156,7 @@ static json_t *why_json(const struct alert *a, const char *headline)
     }
     CLEANUP(freep) char *sentence = best ? explain_sequence(a, best) : NULL;
     if (sentence)
-        json_array_append_new(list, text_json(sentence));
+        json_array_append_new(list, json_text(sentence));
     char text[160];
     for (int c = 0; c < CHANNELS; c++) {
         if (!a->channels[c].over || c == CHANNEL_NOVELTY)
@@ -183,9 +172,9 @@ json_t *explain_container(const struct container *c, uint64_t capture, const cha
 {
     char key[40];
     snprintf(key, sizeof(key), "%016" PRIx64 "-%" PRIx32, capture, c->number);
-    return json_pack("{ss so so so so so so}", "key", key, "id", text_json(c->id), "name",
-                     text_json(c->name), "image", text_json(c->image), "namespace",
-                     text_json(c->namespace_), "pod", text_json(c->pod), "node", text_json(node));
+    return json_pack("{ss so so so so so so}", "key", key, "id", json_text(c->id), "name",
+                     json_text(c->name), "image", json_text(c->image), "namespace",
+                     json_text(c->namespace_), "pod", json_text(c->pod), "node", json_text(node));
 }
 
 static void put(json_t *j, const char *key, json_t *value)
@@ -212,9 +201,9 @@ json_t *explain_alert(const struct alert *a)
     put(j, "last", json_real(a->last));
     put(j, "raised", json_real(a->raised));
     put(j, "latency_s", json_real(a->latency_s));
-    put(j, "workload", text_json(a->workload));
+    put(j, "workload", json_text(a->workload));
     put(j, "container", explain_container(&a->container, a->capture, a->node));
-    put(j, "headline", text_json(headline));
+    put(j, "headline", json_text(headline));
     put(j, "why", why_json(a, headline));
     put(j, "channels", channels_json(a));
     put(j, "detectors", detectors);
@@ -222,7 +211,6 @@ json_t *explain_alert(const struct alert *a)
     put(j, "sequences", sequences_json(a));
     put(j, "novelties", novelties_json(a));
     put(j, "keys", keys);
-    put(j, "group", text_or_null(a->group));
     put(j, "linked", text_or_null(a->linked));
     put(j, "replicas", json_integer(a->replicas));
     put(j, "repeats", json_integer(a->repeats));
@@ -239,8 +227,9 @@ static json_t *number_or_null(double v)
 
 static json_t *phase_json(const struct profile_phase_status *s, bool startup)
 {
-    json_t *j = json_pack("{ss sf ss so}", "state", profile_state_name(s->state), "progress",
-                          s->progress, "reason", s->reason, "eta_s", number_or_null(s->eta_s));
+    json_t *j =
+        json_pack("{ss sf so so}", "state", profile_state_name(s->state), "progress", s->progress,
+                  "reason", json_text(s->reason), "eta_s", number_or_null(s->eta_s));
     if (startup)
         put(j, "starts", json_integer(s->starts));
     return j;
@@ -259,9 +248,9 @@ json_t *explain_profile(const struct engine *e, const struct profile *p, double 
         if (steady->off[c])
             put(off, channel_names[c], json_string(steady->off[c]));
     }
-    json_t *j = json_pack("{so ss ss so so si sb so so}", "workload", text_json(s.workload),
-                          "state", profile_state_name(s.state), "reason", s.reason, "steady",
-                          phase_json(steady, false), "startup",
+    json_t *j = json_pack("{so ss so so so si sb so so}", "workload", json_text(s.workload),
+                          "state", profile_state_name(s.state), "reason", json_text(s.reason),
+                          "steady", phase_json(steady, false), "startup",
                           phase_json(&s.phase[PHASE_STARTUP], true), "version", (int)s.version,
                           "provisional", (int)s.provisional, "thresholds", thresholds, "off", off);
     if (!j)

@@ -413,6 +413,8 @@ int http_start(const struct http_options *options, struct http **ret)
     if (r == 0)
         r = open_stores(h);
     if (r == 0)
+        r = flight_new(options->spool, &h->flight);
+    if (r == 0)
         r = sessions_new(SESSIONS_MAX, 8 * 3600, 7 * 86400, &h->sessions);
     if (r == 0)
         r = limit_new(LIMIT_ENTRIES, &h->limit);
@@ -440,6 +442,8 @@ void http_stop(struct http *h)
         store_close(h->readers[i]);
     free(h->readers);
     store_close(h->writer);
+    if (h->flight)
+        flight_free(h->flight);
     pthread_mutex_destroy(&h->readers_mutex);
     pthread_cond_destroy(&h->readers_given);
     free(h);

@@ -1,9 +1,7 @@
 /* The SOC's server: the page, /api/v1, /metrics, /healthz. libmicrohttpd with a few threads; what
  * it shows comes from the store, what people decide goes into the store:
  *
- *   a verdict     STORE_ALERT merged {state, verdict} with "history" appended, and a document
- *                 STORE_STATE "verdict/<alert id>" {"alert","verdict","state","who","time"} for the
- *                 pipeline, which applies and removes it
+ *   a verdict     alert_decide(), as `vigia alerts` does
  *   a suppression STORE_SUPPRESSION <id>
  * {"workload","evidence","expires","reason","author","created"}
  *
@@ -23,6 +21,7 @@ struct http_options {
     const char *metrics_token;             /* bearer token of /metrics; required off loopback */
     const char *store;                     /* name of the store's kind; NULL: sqlite */
     const char *store_path;
+    const char *spool;                /* directory, for the calls in flight; NULL: none */
     const struct sink_options *sinks; /* [n_sinks] for POST /sinks/test; borrowed */
     uint32_t n_sinks;
     struct sink_runner *runner; /* for its counters; NULL: none runs here */

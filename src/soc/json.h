@@ -7,11 +7,11 @@
 #include "base/cleanup.h"
 #include "base/utf8.h"
 
-/* A JSON string of any bytes; NULL as "". */
+/* A JSON string of any bytes; NULL as "". NULL: no memory. */
 static inline json_t *json_text(const char *s)
 {
-    CLEANUP(freep) char *copy = s ? utf8_copy(s, strlen(s)) : NULL;
-    return json_string(copy ? copy : "");
+    CLEANUP(freep) char *copy = utf8_copy(s ? s : "", s ? strlen(s) : 0);
+    return copy ? json_string(copy) : NULL;
 }
 
 static inline const char *json_get_string(const json_t *object, const char *name,

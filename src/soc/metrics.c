@@ -58,7 +58,7 @@ static int by_state(struct request *q, struct buf *b, enum store_kind kind, cons
 static int ledger(struct request *q, struct buf *b)
 {
     CLEANUP(json_decrefp) json_t *view = NULL;
-    int r = ledger_sums(q->store, &view);
+    int r = ledger_sums(q->store, q->http->flight, &view);
     if (r < 0)
         return r;
     one(b, "vigia_calls_total", "counter", "System calls seen.", json_get_number(view, "seen", 0));
@@ -76,6 +76,16 @@ static int ledger(struct request *q, struct buf *b)
     return 0;
 }
 
+static void refused(struct buf *b, const json_t *live)
+{
+    CLEANUP(json_decrefp) json_t *tables = refused_tables(live);
+    const char *table;
+    json_t *n;
+    head(b, "vigia_refused_total", "counter", "What did not fit into a full table, by table.");
+    json_object_foreach (tables, table, n)
+        labelled(b, "vigia_refused_total", "table", table, json_number_value(n));
+}
+
 static int live(struct request *q, struct buf *b)
 {
     CLEANUP(json_decrefp) json_t *doc = NULL;
@@ -90,15 +100,11 @@ static int live(struct request *q, struct buf *b)
         json_get_number(doc, "calls_per_s", 0));
     one(b, "vigia_windows_per_second", "gauge", "Windows scored in the last second.",
         json_get_number(doc, "windows_per_s", 0));
-    one(b, "vigia_containers", "gauge", "Containers watched.",
-        json_get_number(doc, "containers", 0));
     head(b, "vigia_latency_seconds", "gauge", "From a system call to its score, by quantile.");
     labelled(b, "vigia_latency_seconds", "quantile", "0.5", json_get_number(latency, "p50_s", 0));
     labelled(b, "vigia_latency_seconds", "quantile", "0.99", json_get_number(latency, "p99_s", 0));
     one(b, "vigia_spool_bytes", "gauge", "Size of the spool.",
         json_get_number(spool, "size_bytes", 0));
-    one(b, "vigia_engine_queue", "gauge", "Blocks that wait for the engine.",
-        json_get_number(engine, "queue", 0));
     one(b, "vigia_engine_lag_seconds", "gauge", "Age of the block being scored.",
         json_get_number(engine, "lag_s", 0));
     one(b, "vigia_agent_cpu_share", "gauge", "Share of one CPU that the agent takes.",
@@ -107,6 +113,22 @@ static int live(struct request *q, struct buf *b)
         json_get_number(agent, "rss_bytes", 0));
     one(b, "vigia_ring_fill", "gauge", "Fullest ring, 0 to 1.",
         json_get_number(agent, "ring_fill", 0));
+    refused(b, doc);
+    return 0;
+}
+
+static int containers(struct request *q, struct buf *b)
+{
+    struct store_rows rows = {0};
+    struct store_query query = {.kind = STORE_CONTAINER, .field = "wanted", .equals = "true"};
+    uint64_t n = 0;
+    int r = store_counts(q->store, &query, "state", &rows);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < rows.n; i++)
+        n += strcmp(rows.counts[i].value, "gone") == 0 ? 0 : rows.counts[i].count;
+    store_rows_done(&rows);
+    one(b, "vigia_containers", "gauge", "Containers watched.", (double)n);
     return 0;
 }
 
@@ -210,6 +232,8 @@ int api_metrics(struct request *q)
     int r = ledger(q, &b);
     if (r == 0)
         r = live(q, &b);
+    if (r == 0)
+        r = containers(q, &b);
     if (r == 0)
         r = by_state(q, &b, STORE_ALERT, "vigia_alerts", "Alerts by state.", alert_states);
     if (r == 0)

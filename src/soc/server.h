@@ -11,6 +11,7 @@
 
 #include "soc/http.h"
 #include "soc/json.h"
+#include "soc/ledger_view.h"
 #include "soc/limit.h"
 #include "soc/schema.h"
 #include "soc/session.h"
@@ -36,7 +37,6 @@ struct route {
     enum allow allow;
     int (*handle)(struct request *q); /* fills q->reply, or -errno */
     const struct field *query, *body; /* NULL: none allowed; body NULL: any bytes are ignored */
-    const char *summary;
 };
 
 extern const struct route route_table[]; /* NULL-terminated */
@@ -98,6 +98,7 @@ struct http {
     double utc_offset_s;
 
     struct store *writer;
+    struct flight *flight;
     pthread_mutex_t readers_mutex;
     pthread_cond_t readers_given;
     struct store **readers; /* [readers_n] the free ones */
@@ -132,10 +133,6 @@ int find_alerts(struct request *q, const struct store_query *query, json_t **ret
                 uint64_t *ret_total);
 double query_number(const struct request *q, const char *name, double otherwise);
 const char *query_string(const struct request *q, const char *name); /* NULL: not given */
-
-/* {"seen", ... , "containers"}: API.md. */
-int ledger_view(struct store *s, json_t **ret);
-int ledger_sums(struct store *s, json_t **ret); /* without blind and what follows */
 
 int api_login(struct request *q);
 int api_logout(struct request *q);

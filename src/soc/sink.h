@@ -50,7 +50,6 @@ struct sink_delivery {
 
 struct sink_ops {
     const char *name;
-    const char *summary;
     /* Checks the options; -EINVAL and a reason in words. */
     int (*check)(const struct sink_options *options, char ret_reason[SINK_REASON]);
     int (*open)(const struct sink_options *options, void **ret);

@@ -66,7 +66,6 @@ static void file_send(void *sink, const struct sink_delivery *delivery, struct s
 
 const struct sink_ops sink_file = {
     .name = "file",
-    .summary = "JSON lines in a file",
     .check = file_check,
     .open = file_open,
     .close = file_close,

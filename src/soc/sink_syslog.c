@@ -313,7 +313,6 @@ static void syslog_send(void *sink, const struct sink_delivery *delivery, struct
 
 const struct sink_ops sink_syslog = {
     .name = "syslog",
-    .summary = "syslog (RFC 5424) over UDP, TCP or the local socket",
     .check = syslog_check,
     .open = syslog_open,
     .close = syslog_close,

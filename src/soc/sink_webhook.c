@@ -174,7 +174,6 @@ static void webhook_send(void *sink, const struct sink_delivery *delivery, struc
 
 const struct sink_ops sink_webhook = {
     .name = "webhook",
-    .summary = "JSON by HTTP POST, signed with HMAC-SHA256",
     .check = webhook_check,
     .open = webhook_open,
     .close = webhook_close,

@@ -117,7 +117,7 @@ static int put(struct store *s, const char *name, json_t *body, json_t *entry)
 }
 
 int user_add(struct store *s, const char *name, enum role role, const char *password,
-             bool must_change, const char *who)
+             bool must_change, const char *who, const char *address)
 {
     char hash[crypto_pwhash_STRBYTES], generation[USER_GENERATION_SIZE];
     struct user user;
@@ -134,7 +134,7 @@ int user_add(struct store *s, const char *name, enum role role, const char *pass
     json_t *body = json_pack("{s:s, s:s, s:s, s:b, s:f, s:f}", "hash", hash, "role",
                              role_name(role), "generation", generation, "must_change", must_change,
                              "created", now, "changed", now);
-    return put(s, name, body, audit_entry(now, who, "", "user added", name, role_name(role)));
+    return put(s, name, body, audit_entry(now, who, address, "user added", name, role_name(role)));
 }
 
 int user_set_password(struct store *s, const char *name, const char *password, bool must_change,
@@ -156,7 +156,7 @@ int user_set_password(struct store *s, const char *name, const char *password, b
     return put(s, name, body, audit_entry(now, who, address, "password changed", name, ""));
 }
 
-int user_remove(struct store *s, const char *name, const char *who)
+int user_remove(struct store *s, const char *name, const char *who, const char *address)
 {
     struct user user;
     uint64_t admins;
@@ -171,10 +171,11 @@ int user_remove(struct store *s, const char *name, const char *who)
     if (user.role == ROLE_ADMIN && admins <= 1)
         return -EBUSY;
     struct store_document document = {.kind = STORE_USER, .key = name, .removed = true};
-    return audit_commit(s, &document, 1, audit_entry(wall_s(), who, "", "user removed", name, ""));
+    return audit_commit(s, &document, 1,
+                        audit_entry(wall_s(), who, address, "user removed", name, ""));
 }
 
-int user_unlock(struct store *s, const char *name, const char *who)
+int user_unlock(struct store *s, const char *name, const char *who, const char *address)
 {
     struct user user;
     double now = wall_s();
@@ -182,7 +183,7 @@ int user_unlock(struct store *s, const char *name, const char *who)
     if (r < 0)
         return r;
     return put(s, name, json_pack("{s:f}", "unlocked", now),
-               audit_entry(now, who, "", "user unlocked", name, ""));
+               audit_entry(now, who, address, "user unlocked", name, ""));
 }
 
 static int load(struct store *s, const char *name, struct user *ret, json_t **ret_body)
@@ -264,7 +265,7 @@ int user_create_first(struct store *s, char ret_password[USER_RANDOM_SIZE])
     if (json_array_size(rows))
         return -EEXIST;
     user_password_random(password);
-    r = user_add(s, "admin", ROLE_ADMIN, password, true, "first start");
+    r = user_add(s, "admin", ROLE_ADMIN, password, true, "first start", "");
     if (r == 0)
         memcpy(ret_password, password, sizeof(password));
     sodium_memzero(password, sizeof(password));

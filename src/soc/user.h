@@ -33,15 +33,15 @@ bool user_name_is_valid(const char *name);
 const char *user_password_problem(const char *name, const char *password);
 void user_password_random(char ret[USER_RANDOM_SIZE]);
 
-/* All log nothing for -EEXIST, -ENOENT and -EINVAL: the caller says it better. who: for the audit.
- */
+/* All log nothing for -EEXIST, -ENOENT and -EINVAL: the caller says it better. who, address: for
+ * the audit log. */
 int user_add(struct store *s, const char *name, enum role role, const char *password,
-             bool must_change, const char *who);
+             bool must_change, const char *who, const char *address);
 int user_set_password(struct store *s, const char *name, const char *password, bool must_change,
                       const char *who, const char *address);
 /* -EBUSY for the last admin. */
-int user_remove(struct store *s, const char *name, const char *who);
-int user_unlock(struct store *s, const char *name, const char *who);
+int user_remove(struct store *s, const char *name, const char *who, const char *address);
+int user_unlock(struct store *s, const char *name, const char *who, const char *address);
 int user_get(struct store *s, const char *name, struct user *ret);
 /* [{"name", "role", "must_change", "created", "changed"}], no hashes. */
 int user_list(struct store *s, json_t **ret);

@@ -12,7 +12,6 @@
 #include "base/utf8.h"
 
 #define KEYS_MAX 1000
-#define LIMIT_MAX 10000
 #define VALUES_MAX (KEYS_MAX + 32)
 
 /* SQL with the values of its question marks, in order. Text is borrowed. */
@@ -178,7 +177,7 @@ static int find_rows(struct sqlite_store *s, const struct store_query *query, js
         return r;
     const char *direction = query->oldest_first ? "" : " DESC";
     buf_printf(&q.text, " ORDER BY time%s, key%s LIMIT %u OFFSET %u", direction, direction,
-               query->limit ? MIN(query->limit, LIMIT_MAX) : 100, query->offset);
+               query->limit ? MIN(query->limit, STORE_FIND_MAX) : 100, query->offset);
     CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
     while (sq_step(s, row)) {
         json_t *document = document_of(s, row);

@@ -356,6 +356,41 @@ static void read_acknowledged(struct sqlite_store *s, const uint8_t *spool, uint
     sq_reset(s, SQ_SPOOL_GET);
 }
 
+static int read_ledger(struct sqlite_store *s, const struct store_arguments *a,
+                       struct store_rows *ret)
+{
+    uint32_t max = 0;
+    if (a->spool)
+        read_acknowledged(s, a->spool, &ret->sequence);
+    CLEANUP(sq_finalizep)
+    sqlite3_stmt *row =
+        a->query->key
+            ? sq_prepare(s, "SELECT key, body FROM documents WHERE kind = ?1 AND key = ?2", "it",
+                         (int64_t)STORE_LEDGER, a->query->key)
+            : sq_prepare(s, "SELECT key, body FROM documents WHERE kind = ?1", "i",
+                         (int64_t)STORE_LEDGER);
+    while (sq_step(s, row)) {
+        if (ret->n == max) {
+            max = max ? max * 2 : 256;
+            void *more = realloc(ret->ledger, max * sizeof(*ret->ledger));
+            if (!more)
+                return -ENOMEM;
+            ret->ledger = more;
+        }
+        struct store_ledger *l = &ret->ledger[ret->n];
+        json_auto_t *body = json_loadb((const char *)sqlite3_column_text(row, 1),
+                                       (size_t)sqlite3_column_bytes(row, 1), 0, NULL);
+        if (!body || store_container_parse((const char *)sqlite3_column_text(row, 0), &l->capture,
+                                           &l->count.container) < 0) {
+            s->rc = SQLITE_CORRUPT;
+            return 0;
+        }
+        store_ledger_parse(body, &l->count);
+        ret->n++;
+    }
+    return 0;
+}
+
 static int read_document(struct sqlite_store *s, const struct store_query *q,
                          struct store_rows *ret)
 {
@@ -388,6 +423,8 @@ static int read_one(struct sqlite_store *s, const struct store_arguments *a, str
     case STORE_READ_ACKNOWLEDGED:
         read_acknowledged(s, a->spool, &ret->sequence);
         return 0;
+    case STORE_READ_LEDGER:
+        return read_ledger(s, a, ret);
     case STORE_READ_DOCUMENT:
         return read_document(s, a->query, ret);
     case STORE_READ_COUNTS:

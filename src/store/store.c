@@ -52,20 +52,26 @@ void store_text_key(uint64_t id, char ret[static STORE_KEY_MAX])
     snprintf(ret, STORE_KEY_MAX, "%016" PRIx64, id);
 }
 
-void store_retention_default(struct store_retention *ret)
+json_t *store_ledger_body(const struct ledger_count *count)
 {
-    const double day = 86400;
-    *ret = (struct store_retention){
-        .windows_age_s = 7 * day,
-        .anomalous_age_s = 90 * day,
-        .bins_second_age_s = day / 4,
-        .bins_minute_age_s = 14 * day,
-        .bins_hour_age_s = 400 * day,
-        .alerts_age_s = 400 * day,
-        .scores_age_s = 30 * day,
-        .processes_age_s = 7 * day,
-        .size_max_bytes = UINT64_C(4) << 30,
-    };
+    json_t *dropped = json_object();
+    for (int i = 0; i < DROP_REASONS; i++) {
+        if (count->dropped[i])
+            json_object_set_new(dropped, drop_reason_name(i),
+                                json_integer((json_int_t)count->dropped[i]));
+    }
+    return json_pack("{s:I, s:I, s:o}", "seen", (json_int_t)count->seen, "stored",
+                     (json_int_t)count->delivered, "dropped", dropped);
+}
+
+void store_ledger_parse(const json_t *body, struct ledger_count *ret)
+{
+    const json_t *dropped = json_object_get(body, "dropped");
+    ret->seen = (uint64_t)json_integer_value(json_object_get(body, "seen"));
+    ret->delivered = (uint64_t)json_integer_value(json_object_get(body, "stored"));
+    for (int i = 0; i < DROP_REASONS; i++)
+        ret->dropped[i] =
+            (uint64_t)json_integer_value(json_object_get(dropped, drop_reason_name(i)));
 }
 
 void store_rows_done(struct store_rows *r)
@@ -80,6 +86,7 @@ void store_rows_done(struct store_rows *r)
         free((char *)r->scores[i].detector);
         free((char *)r->scores[i].evidence);
     }
+    free(r->ledger);
     free(r->counts);
     free(r->points);
     free(r->shares);
@@ -123,6 +130,27 @@ int store_find(struct store *s, const struct store_query *query, json_t **ret, u
     return s->ops->find(s, query, ret, ret_total);
 }
 
+int store_find_all(struct store *s, struct store_query query, size_t max, json_t **ret,
+                   uint64_t *ret_total)
+{
+    json_auto_t *all = json_array();
+    for (;;) {
+        json_auto_t *page = NULL;
+        size_t left = max ? max - json_array_size(all) : STORE_FIND_MAX;
+        query.limit = (uint32_t)MIN(left, STORE_FIND_MAX);
+        query.offset = (uint32_t)json_array_size(all);
+        int r = store_find(s, &query, &page, query.offset ? NULL : ret_total);
+        if (r < 0)
+            return r;
+        if (json_array_extend(all, page) < 0)
+            return -ENOMEM;
+        if (json_array_size(page) < query.limit || json_array_size(all) == max)
+            break;
+    }
+    *ret = TAKE(all);
+    return 0;
+}
+
 int store_purge(struct store *s, const struct store_retention *retention, double now, json_t **ret)
 {
     return s->ops->purge(s, retention, now, ret);
@@ -143,6 +171,13 @@ int store_acknowledged(struct store *s, const uint8_t spool[static 16], uint64_t
         return r;
     *ret = rows.sequence;
     return 0;
+}
+
+int store_ledger(struct store *s, const uint8_t *spool, const char *key, struct store_rows *ret)
+{
+    struct store_query query = {.kind = STORE_LEDGER, .key = key};
+    struct store_arguments a = {.reading = STORE_READ_LEDGER, .spool = spool, .query = &query};
+    return s->ops->read(s, &a, ret);
 }
 
 int store_get(struct store *s, enum store_kind kind, const char *key, json_t **ret, void **ret_blob,

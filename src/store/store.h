@@ -35,7 +35,7 @@ enum store_kind {
     STORE_CONTAINER, /* key: store_container_key(); its "workload" also files its bins and scores */
     STORE_PROCESS,   /* key: capture-tgid-start_ns; "container" (key) and "tgid" are indexed */
     STORE_TEXT,      /* key: text id, hex (store_text_key()); body: {kind, access, text} */
-    STORE_LEDGER,    /* key: as the container's; counts so far */
+    STORE_LEDGER,    /* key: as the container's; counts so far: store_ledger_body() */
     STORE_BLIND,     /* key: capture-first_ns */
     STORE_SUPPRESSION, /* key: id */
     STORE_USER,        /* key: name */
@@ -51,6 +51,9 @@ const char *store_kind_name(enum store_kind kind); /* "alert", ... */
 void store_container_key(uint64_t capture, uint32_t number, char ret[static STORE_KEY_MAX]);
 int store_container_parse(const char *key, uint64_t *ret_capture, uint32_t *ret_number);
 void store_text_key(uint64_t id, char ret[static STORE_KEY_MAX]); /* 16 hex */
+/* The body of a ledger's document, and its counts again (ret->container stays as it is). */
+json_t *store_ledger_body(const struct ledger_count *count);
+void store_ledger_parse(const json_t *body, struct ledger_count *ret);
 
 struct store_document {
     enum store_kind kind;
@@ -115,6 +118,7 @@ struct store_batch {
 
 /* Filters; NULL, 0 or negative: any. Rows come newest first (of the same time: highest key). */
 #define STORE_WHERE_MAX 6
+#define STORE_FIND_MAX 10000
 struct store_query {
     enum store_kind kind;
     const char *key;            /* exact */
@@ -126,7 +130,7 @@ struct store_query {
     } where[STORE_WHERE_MAX];
     const char *text;       /* substring of the body, ASCII case ignored */
     double from, until;     /* from <= time < until */
-    uint32_t limit, offset; /* limit 0: 100; at most 10000 */
+    uint32_t limit, offset; /* limit 0: 100; at most STORE_FIND_MAX */
     bool oldest_first;
 };
 
@@ -134,6 +138,7 @@ struct store_query {
 
 enum store_reading {
     STORE_READ_ACKNOWLEDGED,
+    STORE_READ_LEDGER,
     STORE_READ_DOCUMENT,
     STORE_READ_COUNTS,
     STORE_READ_SERIES,
@@ -181,6 +186,11 @@ struct store_kept {
     uint8_t reason;
 };
 
+struct store_ledger {
+    uint64_t capture;
+    struct ledger_count count;
+};
+
 struct store_count {
     char *value; /* of the field; "" for null or missing */
     uint64_t count;
@@ -206,6 +216,7 @@ struct store_rows {
     json_t *body;
     void *blob;
     size_t blob_size;
+    struct store_ledger *ledger;
     struct store_count *counts;
     struct store_point *points; /* oldest first */
     struct store_share *shares; /* largest first */
@@ -217,8 +228,8 @@ void store_rows_done(struct store_rows *r);
 
 struct store_arguments {
     enum store_reading reading;
-    const uint8_t *spool;            /* ACKNOWLEDGED: [16] */
-    const struct store_query *query; /* DOCUMENT: kind, key; COUNTS */
+    const uint8_t *spool;            /* ACKNOWLEDGED, LEDGER: [16] */
+    const struct store_query *query; /* DOCUMENT: kind, key; LEDGER: key; COUNTS */
     const char *field;               /* COUNTS */
     struct store_selection selection;
 };
@@ -237,8 +248,6 @@ struct store_retention {
      * minutes, scores, anomalous windows. Alerts, profiles, ledger, audit never go for size. */
     uint64_t size_max_bytes;
 };
-/* The defaults of docs/OPERATIONS.md. */
-void store_retention_default(struct store_retention *ret);
 
 /* All log what they fail at, naming the file and what to do, and return
  *   -ENOENT   no such database (read_only), document or spool
@@ -277,6 +286,9 @@ int store_open(const char *name, const struct store_options *options, struct sto
 void store_close(struct store *s); /* NULL is fine */
 int store_commit(struct store *s, const struct store_batch *batch);
 int store_find(struct store *s, const struct store_query *query, json_t **ret, uint64_t *ret_total);
+/* Page after page, beyond the limit of one reading; at most max (0: all). */
+int store_find_all(struct store *s, struct store_query query, size_t max, json_t **ret,
+                   uint64_t *ret_total);
 int store_purge(struct store *s, const struct store_retention *retention, double now, json_t **ret);
 
 /* One document, or a removal: a batch of one. */
@@ -284,6 +296,9 @@ int store_put(struct store *s, const struct store_document *document);
 
 /* Last sequence committed of that spool; 0 when none was. */
 int store_acknowledged(struct store *s, const uint8_t spool[static 16], uint64_t *ret);
+/* The counts of that container (key NULL: of every one there ever was) and, in ret->sequence, the
+ * last block of that spool that they hold (NULL: 0): both of the same moment. */
+int store_ledger(struct store *s, const uint8_t *spool, const char *key, struct store_rows *ret);
 /* {"key", "time", ...body}; the blob (malloc, NULL when there is none) where asked for. -ENOENT,
  * which is not logged. */
 int store_get(struct store *s, enum store_kind kind, const char *key, json_t **ret, void **ret_blob,

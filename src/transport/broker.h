@@ -18,7 +18,6 @@ struct broker_ops {
     const char *name;
     int (*open)(const struct broker_options *options, struct broker **ret);
     void (*close)(struct broker *b);
-    int (*publish)(struct broker *b, struct block *block);
     /* Waits up to timeout_ms: -ETIMEDOUT. The block is the caller's. */
     int (*next)(struct broker *b, int timeout_ms, struct block **ret);
     int (*acknowledge)(struct broker *b, const struct block *block);

@@ -29,11 +29,6 @@ static void broker_close(struct broker *b)
     free(b);
 }
 
-static int broker_publish(struct broker *b, struct block *block)
-{
-    return spool_append(b->spool, block);
-}
-
 static int broker_next(struct broker *b, int timeout_ms, struct block **ret)
 {
     CLEANUP(block_freep) struct block *block = NULL;
@@ -55,7 +50,6 @@ const struct broker_ops broker_local = {
     .name = "local",
     .open = broker_open,
     .close = broker_close,
-    .publish = broker_publish,
     .next = broker_next,
     .acknowledge = broker_acknowledge,
 };

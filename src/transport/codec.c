@@ -12,8 +12,12 @@
 
 #define MAGIC "VIGIABLK"
 #define MAJOR 1
-#define MINOR 0
+#define MINOR 1
 #define SECTION_HEADER 16
+/* The copy of the header is without the magic: a search for the next block must not find it. */
+#define MAGIC_BYTES 8
+#define COPY_BYTES (CODEC_HEADER - MAGIC_BYTES)
+_Static_assert(CODEC_COPY == SECTION_HEADER + COPY_BYTES, "what stands at the end of a block");
 #define SECTIONS_MAX 64 /* in one block, unknown ones included */
 #define ZSTD_LEVEL 3
 
@@ -33,6 +37,7 @@ enum section {
     SECTION_LEDGER,
     SECTION_CHECKPOINT,
     SECTION_THREADS,
+    SECTION_HEADER_COPY, /* always the last */
     SECTIONS,
 };
 
@@ -51,6 +56,7 @@ static const char *const section_names[SECTIONS] = {
     [SECTION_LEDGER] = "ledger",
     [SECTION_CHECKPOINT] = "checkpoint",
     [SECTION_THREADS] = "threads",
+    [SECTION_HEADER_COPY] = "copy of the header",
 };
 
 /* Sections of rows; the windows' four stand apart. In this order when reading. */
@@ -112,19 +118,25 @@ static void put64(uint8_t *at, uint64_t v)
     memcpy(at, &v, sizeof(v));
 }
 
+/* The header of the section whose data, packed, are the size bytes behind at. */
+static void fill_section(uint8_t *at, enum section section, enum packing packing, size_t size,
+                         size_t unpacked)
+{
+    put32(at + 4, (uint32_t)section | (uint32_t)packing << 16);
+    put32(at + 8, (uint32_t)size);
+    put32(at + 12, (uint32_t)unpacked);
+    put32(at, crc32c(at + 4, SECTION_HEADER - 4 + size));
+}
+
 static void write_section(struct buf *out, enum section section, const struct buf *data)
 {
     size_t begin = out->size;
     uint8_t header[SECTION_HEADER] = {0};
     buf_append(out, header, sizeof(header));
     enum packing packing = pack(data, out);
-    if (out->error)
-        return;
-    uint8_t *at = out->data + begin;
-    put32(at + 4, (uint32_t)section | (uint32_t)packing << 16);
-    put32(at + 8, (uint32_t)(out->size - begin - SECTION_HEADER));
-    put32(at + 12, (uint32_t)data->size);
-    put32(at, crc32c(at + 4, out->size - begin - 4));
+    if (!out->error)
+        fill_section(out->data + begin, section, packing, out->size - begin - SECTION_HEADER,
+                     data->size);
 }
 
 struct sections {
@@ -193,6 +205,14 @@ uint64_t codec_calls(const struct block *b)
     return calls;
 }
 
+static uint64_t seen(const struct block *b)
+{
+    uint64_t calls = 0;
+    for (uint32_t i = 0; i < b->n_ledger; i++)
+        calls += b->ledger[i].seen;
+    return calls;
+}
+
 static void fill_header(const struct block *b, uint8_t *at, size_t size, size_t unpacked,
                         uint32_t sections)
 {
@@ -209,6 +229,7 @@ static void fill_header(const struct block *b, uint8_t *at, size_t size, size_t 
     put64(at + 72, b->until_ns);
     put64(at + 80, codec_calls(b));
     put32(at + 88, b->snapshot ? CODEC_SNAPSHOT : 0);
+    put64(at + 96, seen(b));
     put32(at + CODEC_HEADER - 4, crc32c(at, CODEC_HEADER - 4));
 }
 
@@ -232,11 +253,17 @@ int codec_encode(const struct block *b, struct buf *ret)
         unpacked += s.data[i].size;
         sections++;
     }
+    uint8_t copy[CODEC_COPY] = {0}; /* never packed, so that it is found from the end */
+    buf_append(&out, copy, sizeof(copy));
     if (out.error)
         return out.error;
+    unpacked += COPY_BYTES;
     if (out.size > CODEC_BLOCK_MAX || unpacked > CODEC_UNPACKED_MAX)
         return -EFBIG;
-    fill_header(b, out.data, out.size, unpacked, sections);
+    fill_header(b, out.data, out.size, unpacked, sections + 1);
+    uint8_t *at = out.data + out.size - CODEC_COPY;
+    memcpy(at + SECTION_HEADER, out.data + MAGIC_BYTES, COPY_BYTES);
+    fill_section(at, SECTION_HEADER_COPY, PACKING_NONE, COPY_BYTES, COPY_BYTES);
     buf_append(ret, out.data, out.size);
     return ret->error;
 }
@@ -258,6 +285,9 @@ int codec_header(const void *data, struct codec_head *ret)
     head.until_ns = reader_u64(&r);
     head.calls = reader_u64(&r);
     head.flags = reader_u32(&r);
+    r.at = 96;
+    head.seen = reader_u64(&r); /* 0 before 1.1 */
+    head.seen = MAX(head.seen, head.calls);
     r.at = CODEC_HEADER - 4;
     if (reader_u32(&r) != crc32c(data, CODEC_HEADER - 4) || head.size < CODEC_HEADER ||
         head.size > CODEC_BLOCK_MAX)
@@ -295,6 +325,23 @@ static int next_section(struct reader *r, struct section_head *ret)
         return -EBADMSG;
     ret->intact = crc == crc32c(begin + 4, SECTION_HEADER - 4 + (size_t)ret->size);
     return 0;
+}
+
+int codec_header_copy(const void *end, uint8_t ret[CODEC_HEADER])
+{
+    struct reader r;
+    struct section_head section;
+    struct codec_head ignored;
+    uint8_t header[CODEC_HEADER] = MAGIC;
+    reader_init(&r, end, CODEC_COPY);
+    if (next_section(&r, &section) < 0 || !section.intact || section.type != SECTION_HEADER_COPY ||
+        section.size != COPY_BYTES)
+        return -EBADMSG;
+    memcpy(header + MAGIC_BYTES, section.packed, COPY_BYTES);
+    int error = codec_header(header, &ignored);
+    if (error == 0)
+        memcpy(ret, header, CODEC_HEADER);
+    return error;
 }
 
 /* Checks all sections and, with s, unpacks those we know. */

@@ -29,6 +29,7 @@ struct codec_head {
     uint8_t spool[16];
     uint64_t sequence, capture, from_ns, until_ns;
     uint64_t calls; /* in its windows */
+    uint64_t seen;  /* in its ledger; before format 1.1: calls */
     uint64_t size, unpacked;
     uint32_t sections;
     uint32_t flags; /* CODEC_SNAPSHOT */
@@ -37,6 +38,11 @@ struct codec_head {
 #define CODEC_SNAPSHOT 1 /* the block lists all live threads (block.h) */
 
 int codec_header(const void *header, struct codec_head *ret);
+
+/* The header as its copy in the last CODEC_COPY bytes of the block has it; -EBADMSG when those are
+ * not a copy, or damaged. */
+#define CODEC_COPY (16 + CODEC_HEADER - 8)
+int codec_header_copy(const void *end, uint8_t ret[CODEC_HEADER]);
 
 /* Checks header and sections without unpacking them; as codec_decode. */
 int codec_verify(const void *data, size_t size, const char **why);

@@ -45,7 +45,6 @@ int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_cou
     }
     uint32_t container = count->container;
     if (l->n_rows >= LEDGER_ROWS_MAX && find(l, capture, container, false) == UINT32_MAX) {
-        l->refused_rows++;
         capture = 0;
         container = UINT32_MAX;
     }
@@ -64,7 +63,7 @@ int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_cou
     return 0;
 }
 
-static int add_blind(struct ledger *l, const struct block *b, const struct blind *blind)
+static int add_blind(struct ledger *l, const struct blind *blind, uint64_t shift)
 {
     struct blind *blinds = realloc(l->blinds, (l->n_blinds + 1) * sizeof(*blinds));
     if (!blinds)
@@ -73,7 +72,6 @@ static int add_blind(struct ledger *l, const struct block *b, const struct blind
     char *reason = strdup(blind->reason ? blind->reason : "");
     if (!reason)
         return -ENOMEM;
-    uint64_t shift = b->wall_ns - b->mono_ns; /* wraps: monotonic to wall */
     blinds[l->n_blinds++] = (struct blind){blind->first_ns + shift, blind->last_ns + shift, reason};
     return 0;
 }
@@ -84,13 +82,26 @@ int ledger_add(struct ledger *l, const struct block *b)
     for (uint32_t i = 0; i < b->n_ledger && r == 0; i++)
         r = ledger_add_count(l, b->capture, &b->ledger[i]);
     for (uint32_t i = 0; i < b->n_blinds && r == 0; i++)
-        r = add_blind(l, b, &b->blinds[i]);
+        r = add_blind(l, &b->blinds[i], b->wall_ns - b->mono_ns); /* wraps: monotonic to wall */
     l->blocks++;
-    /* totals so far of one capture, not counts of the block */
-    l->refused_texts = MAX(l->refused_texts, b->refused_texts);
-    l->refused_containers = MAX(l->refused_containers, b->refused_containers);
-    l->refused_processes = MAX(l->refused_processes, b->refused_processes);
     return r;
+}
+
+int ledger_join(struct ledger *l, const struct ledger *other)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < other->n_rows && r == 0; i++)
+        r = ledger_add_count(l, other->rows[i].capture, &other->rows[i].count);
+    for (uint32_t i = 0; i < other->n_blinds && r == 0; i++)
+        r = add_blind(l, &other->blinds[i], 0);
+    l->blocks += other->blocks;
+    return r;
+}
+
+struct ledger_row *ledger_find(struct ledger *l, uint64_t capture, uint32_t container)
+{
+    uint32_t at = find(l, capture, container, false);
+    return at < l->n_rows ? &l->rows[at] : NULL;
 }
 
 struct ledger_count ledger_total(const struct ledger *l)

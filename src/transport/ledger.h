@@ -1,6 +1,6 @@
-/* The ledger's arithmetic: seen = delivered + dropped, per container, over many blocks (CAPTURE,
- * "Ledger"). The store keeps the sum over acknowledged blocks; `vigia ledger` adds what is in the
- * spool behind them (in flight). */
+/* The ledger's arithmetic: seen = delivered + dropped, per container, over many blocks
+ * (docs/CAPTURE.md, "The ledger"). The store keeps the sum over acknowledged blocks; `vigia ledger`
+ * adds what is in the spool behind them (in flight). */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +21,7 @@ struct ledger {
     struct blind
         *blinds; /* [n_blinds] with the wall time of the block taken into account: see add */
     uint32_t n_blinds;
-    uint64_t blocks, refused_rows; /* rows that the cap put under UINT32_MAX */
-    uint64_t refused_texts, refused_containers, refused_processes;
+    uint64_t blocks;
 };
 
 #define LEDGER_ROWS_MAX 65536
@@ -35,6 +34,10 @@ void ledger_done(struct ledger *l);
 int ledger_add_count(struct ledger *l, uint64_t capture, const struct ledger_count *count);
 /* Adds the block's counts and blind intervals; these in wall time (ns). */
 int ledger_add(struct ledger *l, const struct block *b);
+/* Adds all that the other one has. */
+int ledger_join(struct ledger *l, const struct ledger *other);
+/* The container's row, or NULL. */
+struct ledger_row *ledger_find(struct ledger *l, uint64_t capture, uint32_t container);
 
 /* Sum over all rows (container UINT32_MAX). */
 struct ledger_count ledger_total(const struct ledger *l);

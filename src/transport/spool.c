@@ -318,6 +318,7 @@ static void count_loss(struct spool *s)
     CLEANUP(buf_done) struct buf bytes;
     buf_init(&bytes, CODEC_BLOCK_MAX);
     uint64_t reached = MAX(s->stats.acknowledged, s->read_sequence);
+    uint64_t sequence = oldest->first - 1, since_ns = 0; /* of the last block that could be told */
     for (uint64_t at = 0, skip = 0; fd >= 0; at += skip) {
         struct codec_head head;
         const char *why;
@@ -325,13 +326,20 @@ static void count_loss(struct spool *s)
         int r = spool_block_at(fd, at, oldest->size, &bytes, &head, &skip, &whole, &why);
         if (r < 0 && r != -EBADMSG)
             return;
-        if ((r < 0 && !whole) || head.sequence <= reached)
+        if (r < 0 && !whole && sequence >= reached) { /* else the reader has met and told it */
+            spool_lose_unknown(&s->loss, oldest->first, at, skip, since_ns);
+            s->stats.blocks_lost++;
+        }
+        if (r < 0 && !whole)
+            continue;
+        sequence = head.sequence;
+        since_ns = head.until_ns;
+        if (head.sequence <= reached)
             continue;
         CLEANUP(block_freep) struct block *b = NULL;
         if (codec_salvage(bytes.data, bytes.size, &b) == 0)
-            loss_add(&s->loss, b, head.calls, DROP_SPOOL_FULL);
+            loss_add(&s->loss, b, head.seen, DROP_SPOOL_FULL);
         s->stats.blocks_lost++;
-        s->stats.calls_lost += head.calls;
     }
 }
 
@@ -402,7 +410,6 @@ static void appended(struct spool *s, struct block *b)
     last->size += s->bytes.size;
     s->stats.last_sequence = b->sequence = s->next_sequence++;
     memcpy(b->spool, s->uuid, sizeof(b->spool));
-    s->stats.blocks_written++;
     s->stats.bytes_written += s->bytes.size;
     s->unsynced = true;
     loss_done(&s->loss);
@@ -419,6 +426,7 @@ static int encode(struct spool *s, const struct block *b)
         return r;
     CLEANUP(freep) struct gap *gaps = copy.gaps;
     CLEANUP(freep) struct ledger_count *ledger = copy.ledger;
+    CLEANUP(freep) struct blind *blinds = copy.blinds;
     memcpy(copy.spool, s->uuid, sizeof(copy.spool));
     copy.sequence = s->next_sequence;
     buf_clear(&s->bytes);
@@ -485,6 +493,17 @@ static int keep_file(int directory, const char *name, const void *data, size_t s
     return fd < 0 ? -errno : write_all(fd, data, size, 0);
 }
 
+int spool_lose_unknown(struct loss *l, uint64_t first, uint64_t offset, uint64_t bytes,
+                       uint64_t since_ns)
+{
+    char place[160];
+    snprintf(place, sizeof(place),
+             "calls lost, not known how many: %" PRIu64 " unreadable bytes at %" PRIu64
+             " of segment %" PRIu64 " of the spool",
+             bytes, offset, first);
+    return loss_add_unknown(l, since_ns, place);
+}
+
 void spool_keep_aside(struct spool *s, uint64_t first, uint64_t offset, const struct buf *bytes,
                       const char *why, uint64_t calls)
 {
@@ -495,8 +514,12 @@ void spool_keep_aside(struct spool *s, uint64_t first, uint64_t offset, const st
     CLEANUP(closep) int fd = openat(s->directory_fd, "corrupt", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CLEANUP(buf_done) struct buf reason;
     buf_init(&reason, 4096);
-    buf_printf(&reason, "%s: %zu bytes at %" PRIu64 " of segment %" PRIu64 ", %" PRIu64 " calls\n",
-               why, bytes->size, offset, first, calls);
+    buf_printf(&reason, "%s: %zu bytes at %" PRIu64 " of segment %" PRIu64 ", ", why, bytes->size,
+               offset, first);
+    if (calls == CALLS_UNKNOWN)
+        buf_printf(&reason, "number of calls not known\n");
+    else
+        buf_printf(&reason, "%" PRIu64 " calls\n", calls);
     snprintf(name, sizeof(name), "%020" PRIu64 "-%" PRIu64 ".reason", first, offset);
     LOCKED(s);
     int r = -ENOSPC;

@@ -24,12 +24,12 @@ struct spool_stats {
     uint64_t first_sequence, last_sequence; /* in the files now; 0 when empty */
     uint64_t acknowledged;                  /* last sequence that spool_acknowledge was told */
     uint64_t size_bytes, segments;
-    uint64_t blocks_written, bytes_written;
-    uint64_t torn_bytes;              /* cut off at open */
-    uint64_t blocks_lost, calls_lost; /* oldest segments dropped before acknowledgement */
-    uint64_t blocks_corrupt;          /* failed their checks when read; kept aside in corrupt/ */
-    uint64_t write_errors;            /* appends refused by a full disk */
-    bool degraded;                    /* the last append failed */
+    uint64_t bytes_written;
+    uint64_t torn_bytes;     /* cut off at open */
+    uint64_t blocks_lost;    /* oldest segments dropped before acknowledgement */
+    uint64_t blocks_corrupt; /* failed their checks when read; kept aside in corrupt/ */
+    uint64_t write_errors;   /* appends refused by a full disk */
+    bool degraded;           /* the last append failed */
 };
 
 /* Makes the directory (0700) and UUID when new. Logs and returns -errno. */

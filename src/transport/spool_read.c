@@ -1,5 +1,6 @@
 /* The spool's reader: finds blocks again, over damaged ones. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,6 +47,33 @@ static uint64_t search(int fd, uint64_t offset, uint64_t size)
     return size - offset;
 }
 
+/* Makes a block whole whose header is damaged, with the copy at its end. The *skip bytes up to the
+ * next good header may be several such blocks: gone through from the last to the first. -EBADMSG
+ * with *skip cut to the bytes before the first that can be told. */
+static int mend(int fd, uint64_t offset, struct buf *ret, struct codec_head *head, uint64_t *skip)
+{
+    for (;; *skip -= head->size) {
+        uint8_t end[CODEC_COPY], header[CODEC_HEADER];
+        if (*skip < CODEC_HEADER + CODEC_COPY ||
+            read_all(fd, end, sizeof(end), offset + *skip - sizeof(end)) < 0)
+            return -EBADMSG;
+        if (codec_header_copy(end, header) < 0 || codec_header(header, head) < 0 ||
+            head->size > *skip)
+            return -EBADMSG;
+        if (head->size < *skip)
+            continue;
+        buf_clear(ret);
+        int r = buf_reserve(ret, head->size);
+        if (r == 0)
+            r = read_all(fd, ret->data, head->size, offset);
+        if (r < 0)
+            return r;
+        memcpy(ret->data, header, sizeof(header));
+        ret->size = head->size;
+        return 0;
+    }
+}
+
 int spool_block_at(int fd, uint64_t offset, uint64_t size, struct buf *ret, struct codec_head *head,
                    uint64_t *skip, bool *whole, const char **why)
 {
@@ -69,11 +97,22 @@ int spool_block_at(int fd, uint64_t offset, uint64_t size, struct buf *ret, stru
         ret->size = head->size;
         *skip = head->size;
         *whole = true;
-        return codec_verify(ret->data, ret->size, why);
+        r = codec_verify(ret->data, ret->size, why);
+        if (r == 0)
+            *why = NULL;
+        return r;
     }
     if (r != -EBADMSG)
         return r;
     *skip = search(fd, offset, size);
+    r = mend(fd, offset, ret, head, skip);
+    *whole = r == 0;
+    if (r == 0)
+        r = codec_verify(ret->data, ret->size, why);
+    if (r == 0)
+        *why = "header";
+    if (*whole || r != -EBADMSG)
+        return r;
     buf_clear(ret);
     if (buf_reserve(ret, MIN(*skip, CODEC_BLOCK_MAX)) == 0 &&
         read_all(fd, ret->data, MIN(*skip, CODEC_BLOCK_MAX), offset) == 0)
@@ -164,9 +203,9 @@ static int wait_readable(struct spool *s, uint64_t sequence, uint64_t until_ns, 
 }
 
 /* Adds to b what was found to be corrupt directly before it. */
-static int carry(const struct loss *loss, struct block *b)
+static int carry(struct loss *loss, struct block *b)
 {
-    if (!loss->n)
+    if (!loss->n && !loss->n_blinds)
         return 0;
     struct block joined;
     int r = loss_join(loss, b, &joined);
@@ -174,18 +213,35 @@ static int carry(const struct loss *loss, struct block *b)
         return r;
     free(b->gaps);
     free(b->ledger);
+    free(b->blinds);
     *b = joined;
+    loss->n_blinds = 0; /* their texts are b's now */
     return 0;
 }
 
-static void lose(struct spool *s, struct loss *loss, const struct codec_head *head, bool whole,
-                 const char *why)
+static int lose(struct spool *s, struct loss *loss, const struct codec_head *head, bool whole,
+                uint64_t skip, const char *why)
 {
     CLEANUP(block_freep) struct block *b = NULL;
-    uint64_t calls = whole ? head->calls : 0;
-    if (whole && codec_salvage(s->read_bytes.data, s->read_bytes.size, &b) == 0)
-        loss_add(loss, b, calls, DROP_CORRUPT);
-    spool_keep_aside(s, s->read_first, s->read_at, &s->read_bytes, why, calls);
+    int r = whole ? codec_salvage(s->read_bytes.data, s->read_bytes.size, &b) : 0;
+    if (r == 0 && whole)
+        r = loss_add(loss, b, head->seen, DROP_CORRUPT);
+    else if (r == 0)
+        r = spool_lose_unknown(loss, s->read_first, s->read_at, skip, s->read_until_ns);
+    if (r == 0)
+        spool_keep_aside(s, s->read_first, s->read_at, &s->read_bytes, why,
+                         whole ? head->seen : CALLS_UNKNOWN);
+    return r;
+}
+
+static void tell_mended(const struct spool *s, const char *what)
+{
+    char name[SEGMENT_NAME_BYTES];
+    spool_segment_name(s->read_first, name);
+    if (!s->options.read_only)
+        log_warn("spool %s: the %s of the block at %" PRIu64 " of %s is damaged; taken from its "
+                 "copy, nothing is lost",
+                 s->directory, what, s->read_at, name);
 }
 
 /* The block at the cursor if it is the wanted one or behind it: -EAGAIN when it was not. */
@@ -203,18 +259,25 @@ static int take(struct spool *s, uint64_t sequence, uint64_t size, bool tail, st
     if (r < 0 && r != -EBADMSG)
         return r;
     bool wanted = whole ? head.sequence >= sequence : true;
+    if (whole)
+        s->read_until_ns = head.until_ns;
+    if (whole && head.sequence <= sequence)
+        loss_done(loss); /* what cannot be told before it was not asked for */
+    if (r == 0 && wanted && why)
+        tell_mended(s, why);
     if (r == 0 && wanted)
         r = codec_decode(s->read_bytes.data, s->read_bytes.size, ret, &why);
     if (r == -EPROTONOSUPPORT) {
         log_error("spool %s: a block is of a newer version: update vigia", s->directory);
         return r;
     }
-    if (r == -EBADMSG && wanted)
-        lose(s, loss, &head, whole, why);
-    if (r < 0 && r != -EBADMSG)
+    bool bad = r == -EBADMSG;
+    if (bad)
+        r = wanted ? lose(s, loss, &head, whole, skip, why) : 0;
+    if (r < 0)
         return r;
     s->read_at += skip;
-    return r == 0 && wanted ? 0 : -EAGAIN;
+    return !bad && wanted ? 0 : -EAGAIN;
 }
 
 /* From here on the block counts as read. false: its segment went meanwhile, and it as lost. */
@@ -250,7 +313,7 @@ int spool_read(struct spool *s, uint64_t sequence, int timeout_ms, struct block 
         if (r == 0)
             r = carry(&loss, b);
         if (r < 0) {
-            if (loss.n) /* goes with the block still to come: find it again then */
+            if (loss.n || loss.n_blinds) /* goes with the block still to come: find it again then */
                 let_go(s);
             return r == -ENODATA ? -ETIMEDOUT : r;
         }
@@ -270,12 +333,15 @@ int spool_last(struct spool *s, struct block **ret)
     CLEANUP(closep) int fd = spool_segment_open(s, s->last_first);
     if (fd < 0)
         return fd;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return -errno;
     CLEANUP(buf_done) struct buf bytes;
     buf_init(&bytes, CODEC_BLOCK_MAX);
     struct codec_head head;
     const char *why;
-    uint64_t skip;
+    uint64_t skip, size = (uint64_t)st.st_size;
     bool whole;
-    int r = spool_block_at(fd, s->last_offset, UINT64_MAX / 2, &bytes, &head, &skip, &whole, &why);
+    int r = spool_block_at(fd, s->last_offset, size, &bytes, &head, &skip, &whole, &why);
     return r < 0 ? r : codec_decode(bytes.data, bytes.size, ret, &why);
 }

@@ -242,6 +242,35 @@ static void test_gap(void **state)
     free(r);
 }
 
+/* Calls that were lost on a CPU without ring may have been any thread's. */
+static void test_lost(void **state)
+{
+    const struct gap gap = {150, 180, 9, CONTAINER_UNKNOWN, UINT16_MAX, DROP_RING_FULL};
+    struct assembler *a = assembler(10);
+    struct rings *r = rings_new();
+    (void)state;
+    put_context(r, 0, 100, 1, 50, 1);
+    put_call(r, 0, 1, 0, 0);
+    block_free(cut(a, r, 140, 100));
+    put_context(r, 0, 200, 1, 50, 1);
+    put_call(r, 0, 2, 0, 0);
+    struct block *b = calloc(1, sizeof(*b));
+    assert_int_equal(assembler_lost(a, &gap, b), 0);
+    assert_int_equal(assembler_cut(a, r->read, 2, 300, 100, &names, b), 0);
+    assert_int_equal(b->n_windows, 1);
+    assert_int_equal(b->windows[0].flags, WINDOW_AFTER_GAP);
+    assert_int_equal(b->windows[0].n_context, 0);
+    assert_int_equal(b->n_gaps, 1);
+    assert_int_equal(b->gaps[0].calls, 9);
+    assert_int_equal(b->n_ledger, 2);
+    assert_int_equal(b->ledger[0].container, CONTAINER_UNKNOWN);
+    assert_int_equal(b->ledger[0].seen, 9);
+    assert_int_equal(b->ledger[0].dropped[DROP_RING_FULL], 9);
+    block_free(b);
+    assembler_free(a);
+    free(r);
+}
+
 /* What a cut changed is undone, and comes again the same. */
 static void test_roll_back(void **state)
 {
@@ -332,10 +361,15 @@ static void test_arguments_and_latency(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merge),       cmocka_unit_test(test_continued),
-        cmocka_unit_test(test_64_and_exec), cmocka_unit_test(test_tid_again),
-        cmocka_unit_test(test_gap),         cmocka_unit_test(test_roll_back),
-        cmocka_unit_test(test_caps),        cmocka_unit_test(test_arguments_and_latency),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_continued),
+        cmocka_unit_test(test_64_and_exec),
+        cmocka_unit_test(test_tid_again),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_roll_back),
+        cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_arguments_and_latency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,8 +55,40 @@ static void test_untold_ends(void **state)
     assert_int_equal(k.n_processes, before);
 }
 
+/* More programs and texts than any table holds: the new ones are known, and so is what is in use.
+ */
+static void test_many_programs_and_texts(void **state)
+{
+    (void)state;
+    CLEANUP(known_done) struct known k;
+    known_init(&k);
+    static struct record_program r = {.process = {.type = RECORD_PROGRAM, .event = PROGRAM_EXEC}};
+    static struct record_text t = {.type = RECORD_TEXT, .form = FORM_PATH, .container = CONTAINER};
+    uint64_t used = 0;
+    for (uint32_t i = 1; i <= 300000; i++) {
+        CLEANUP(block_freep) struct block *b = calloc(1, sizeof(*b));
+        k.block = b;
+        r.process.program = i, r.process.tgid = 1, r.process.start = i;
+        r.process.path_length = (uint16_t)(snprintf(r.data, PATH_BYTES, "p%c", 'a' + i % 26) + 1);
+        assert_int_equal(known_program(&k, &r, CONTAINER), 0);
+        t.hash = i;
+        t.length = (uint16_t)snprintf(t.bytes, TEXT_BYTES, "/data/%u", i);
+        assert_int_equal(known_text(&k, &t, CONTAINER), 0);
+        assert_true(known_argument_of(&k, CONTAINER, i));
+        if (i == 1)
+            used = known_argument_of(&k, CONTAINER, 1);
+        assert_int_equal(known_argument_of(&k, CONTAINER, 1), used);
+        assert_true(known_program_of(&k, CONTAINER, i, 1) && known_program_of(&k, CONTAINER, 1, 1));
+        known_sweep(&k, i, i, false);
+    }
+    assert_int_equal(k.unknown_programs, 0);
+    assert_int_equal(k.refused_texts, 0);
+    assert_int_equal(known_argument_of(&k, CONTAINER, 2), 0); /* not asked for since: sent again */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_untold_ends)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_untold_ends),
+                                       cmocka_unit_test(test_many_programs_and_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/config.h"
+#include "cli/config_schema.h"
 
 static char path[] = "/tmp/vigia-config-XXXXXX";
 static char log_path[] = "/tmp/vigia-log-XXXXXX";
@@ -62,6 +63,18 @@ static void values_lists_and_sinks_are_read(void **state)
     config_free(c);
 }
 
+/* Profiles go by the NULL at its end. */
+static void the_list_of_detectors_has_an_end(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    char log[1024];
+    assert_int_equal(load("detection: {detectors: [rate, stide]}\n", &c, log), 0);
+    assert_string_equal(c->detection.detectors[1], "stide");
+    assert_null(c->detection.detectors[2]);
+    config_free(c);
+}
+
 static void errors_name_file_line_and_what_is_allowed(void **state)
 {
     (void)state;
@@ -80,6 +93,8 @@ static void errors_name_file_line_and_what_is_allowed(void **state)
         {"server:\n\tport: 1\n", ":1:", "here or on a line below"},
         {"server: {tls_key: k}\n", ":", "belong together"},
         {"detection: {alerts_per_day: 0.0000001}\n", ":", "between"},
+        {"detection: {detectors: [stide, jaccard]}\n", ":",
+         "no \"jaccard\"; there are: novelty, stide"},
         {"\x01\x02", ":", ""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -129,14 +144,74 @@ static void what_is_written_can_be_loaded(void **state)
     buf_done(&text);
 }
 
+/* Is "key:" in the text, as a key? Comments count. */
+static bool has_key(const char *text, const char *end, const char *key)
+{
+    size_t n = strlen(key);
+    for (const char *p = text; (p = strstr(p, key)) && p < end; p += n)
+        if (p[n] == ':' && (p == text || strchr("\n {", p[-1])))
+            return true;
+    return false;
+}
+
+/* The part of a section: to the next line that begins with a letter. */
+static const char *section_end(const char *text)
+{
+    for (const char *p = text; (p = strchr(p, '\n')); p++)
+        if (p[1] >= 'a' && p[1] <= 'z')
+            return p;
+    return text + strlen(text);
+}
+
+static void the_example_has_every_key_with_its_default(void **state)
+{
+    (void)state;
+    static char text[1 << 16] = "\n";
+    FILE *f = fopen(SOURCE "/deploy/vigia.yaml", "r");
+    assert_non_null(f);
+    text[1 + fread(text + 1, 1, sizeof(text) - 2, f)] = 0;
+    fclose(f);
+    for (const cyaml_schema_field_t *s = config_fields; s->key; s++) {
+        const cyaml_schema_field_t *keys = s->value.type == CYAML_MAPPING ? s->value.mapping.fields
+                                           : s->value.type == CYAML_SEQUENCE
+                                               ? s->value.sequence.entry->mapping.fields
+                                               : NULL;
+        char line[64];
+        snprintf(line, sizeof(line), "\n%s:", s->key);
+        const char *section = keys ? strstr(text, line) : NULL;
+        if (!has_key(text, text + strlen(text), s->key) || (keys && !section))
+            fail_msg("deploy/vigia.yaml has no %s", s->key);
+        for (; keys && keys->key; keys++)
+            if (!has_key(section + 1, section_end(section + 1), keys->key))
+                fail_msg("deploy/vigia.yaml has no %s: %s", s->key, keys->key);
+    }
+    struct config *example = NULL, *defaults = NULL;
+    char log[1024];
+    struct buf one, other;
+    buf_init(&one, 1 << 20), buf_init(&other, 1 << 20);
+    assert_int_equal(load(text, &example, log), 0);
+    assert_int_equal(
+        load("containers: {names: [], images: [], namespaces: [], labels: [], exclude: "
+             "[]}\nsinks: []\n",
+             &defaults, log),
+        0);
+    assert_int_equal(config_write(example, &one) + config_write(defaults, &other), 0);
+    buf_u8(&one, 0), buf_u8(&other, 0);
+    assert_string_equal((char *)one.data, (char *)other.data);
+    buf_done(&one), buf_done(&other);
+    config_free(example), config_free(defaults);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(values_lists_and_sinks_are_read),
+        cmocka_unit_test(the_list_of_detectors_has_an_end),
         cmocka_unit_test(errors_name_file_line_and_what_is_allowed),
         cmocka_unit_test(the_environment_overrides_the_file),
         cmocka_unit_test(what_is_written_can_be_loaded),
+        cmocka_unit_test(the_example_has_every_key_with_its_default),
     };
     close(mkstemp(path));
     close(mkstemp(log_path));

@@ -142,6 +142,9 @@ static void test_nothing_there_says_what_to_do(void **state)
     assert_int_equal(vigia("alerts"), 2);
     expect("vigia up");
     assert_int_equal(vigia("alerts --acknowledge x"), 2);
+    assert_int_equal(vigia("user list"), 2);
+    assert_int_equal(vigia("user add ana --random"), 2);
+    expect("vigia up");
     assert_true(access(place.path, F_OK) < 0);
 }
 
@@ -337,10 +340,55 @@ static void test_ledger(void **state)
     expect("\"balanced\":false");
 }
 
+/* Capture and detection, each with tables of the same name. */
+static void test_ledger_says_what_was_refused(void **state)
+{
+    (void)state;
+    put(STORE_STATE, "live", T0,
+        "{\"agent\": {\"refused\": {\"texts\": 2, \"bins\": 0}},"
+        " \"engine\": {\"refused\": {\"texts\": 1, \"learning\": 1234}}}");
+    assert_int_equal(vigia("ledger"), 0);
+    expect("Refused by a full table: 3 texts");
+    expect("Refused by a full table: 1,234 learning");
+    expect_not("bins");
+}
+
+/* Each says in JSON what it did; the audit log names who sat there, not root. */
+static void test_users(void **state)
+{
+    (void)state;
+    const struct {
+        const char *command, *done;
+    } steps[] = {{"user add eva --random --json", "added"},
+                 {"user password eva --random --json", "password changed"},
+                 {"user unlock eva --json", "unlocked"},
+                 {"user remove eva --json", "removed"}};
+    setenv("SUDO_USER", "ana", 1);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        assert_int_equal(vigia(steps[i].command), 0);
+        json_auto_t *said = json_loads(output, 0, NULL);
+        assert_non_null(said);
+        assert_string_equal(json_string_value(json_object_get(said, "name")), "eva");
+        assert_string_equal(json_string_value(json_object_get(said, "done")), steps[i].done);
+        assert_int_equal(json_string_length(json_object_get(said, "password")), i < 2 ? 24 : 0);
+    }
+    unsetenv("SUDO_USER");
+    json_auto_t *audit = NULL;
+    json_t *entry;
+    size_t i;
+    assert_int_equal(store_find(store, &(struct store_query){.kind = STORE_AUDIT}, &audit, NULL),
+                     0);
+    assert_int_equal(json_array_size(audit), ARRAY_SIZE(steps));
+    json_array_foreach (audit, i, entry) {
+        assert_string_equal(json_string_value(json_object_get(entry, "who")), "ana");
+        assert_string_equal(json_string_value(json_object_get(entry, "address")), "command line");
+    }
+}
+
 static void test_help_teaches(void **state)
 {
     (void)state;
-    const char *const commands[] = {"alerts", "containers", "ledger", "profiles"};
+    const char *const commands[] = {"alerts", "containers", "ledger", "profiles", "user"};
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         char line[64];
         snprintf(line, sizeof(line), "%s --help", commands[i]);
@@ -361,6 +409,8 @@ int main(void)
         T(test_watch_shows_what_comes),
         T(test_containers_and_profiles),
         T(test_ledger),
+        T(test_ledger_says_what_was_refused),
+        T(test_users),
         T(test_help_teaches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

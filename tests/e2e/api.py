@@ -8,11 +8,15 @@ import subprocess
 import tempfile
 import time
 
+NEW_PASSWORD = "correct horse battery"  # of the admin
+USER_PASSWORD = "an honest password"  # of all others
+
 
 class Server:
     """build/tests/serve on a store of its own."""
 
     def __init__(self, program, documents=(), options=(), directory=None, wrapper=()):
+        self.program = program
         self.directory = directory or tempfile.mkdtemp(prefix="vigia-api-")
         self.keep = directory is not None
         self.log = open(os.path.join(self.directory, "serve.log"), "ab")
@@ -125,7 +129,11 @@ def start(program, documents=(), options=(), **more):
     return server, admin
 
 
-NEW_PASSWORD = "correct horse battery"
+def vigia_user(server, *arguments, password=USER_PASSWORD):
+    """`vigia user` on the store of the server."""
+    subprocess.run([os.path.join(os.path.dirname(server.program), "..", "vigia"), "user", *arguments,
+                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def until(what, seconds=15):

@@ -56,7 +56,7 @@ box_in_net() {
 box_stop() {
     local name
     name=$(box_name "$1")
-    runc kill "$name" KILL 2>/dev/null
+    runc kill "$name" KILL 2>/dev/null || : # it may have ended
     runc delete --force "$name"
 }
 

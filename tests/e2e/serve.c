@@ -159,7 +159,8 @@ static void parse(int argc, char **argv, struct http_options *o)
     } texts[] = {{"address", &o->address},
                  {"certificate", &o->tls_certificate},
                  {"key", &o->tls_key},
-                 {"metrics_token", &o->metrics_token}};
+                 {"metrics_token", &o->metrics_token},
+                 {"spool", &o->spool}};
     for (int i = 2; i < argc; i++) {
         char *value = strchr(argv[i], '=');
         *value++ = '\0';

@@ -8,21 +8,23 @@ cd "$(dirname "$0")/../.."
 
 usage() {
     cat <<EOF
-usage: tests/e2e/soak.sh [--learn MINUTES] [--quiet MINUTES] [--only KIND,...] [--out DIR]
+usage: tests/e2e/soak.sh [--learn MINUTES] [--quiet MINUTES] [--only KIND,...] [--out DIR] [--keep]
   --learn MINUTES  longest time to wait for every workload to be ready (default 24)
   --quiet MINUTES  benign load after that, with replicas and maintenance (default 10)
-  --only KIND,...  of redis, nginx, mariadb (default all)
+  --only KIND,...  of redis, nginx, mariadb, postgres, node, java (default the first three)
   --out DIR        keeps alerts, profiles, figures and Vigia's log there (default: a new one in /tmp)
-Needs root, runc, scripts/build, and redis-server, nginx-light, mariadb-server, apache2-utils, bash,
-gcc. Prints a table of attacks, the false alerts and Vigia's own use; everything else is removed at
+  --keep           keeps the recording of all of it there too: soak.vgr, for vigia replay
+Needs root, runc, scripts/build, bash, gcc and, for the kinds asked for, redis-server, nginx-light,
+mariadb-server, postgresql, nodejs, a JDK, apache2-utils, curl. Prints a table of attacks, the false alerts and Vigia's own use; everything else is removed at
 the end. Exit status 0 only if all became ready, nothing was sent before the attacks and the ledger
 is balanced.
 EOF
 }
 
-LEARN=24 QUIET=10 KINDS=redis,nginx,mariadb OUT=
+LEARN=24 QUIET=10 KINDS=redis,nginx,mariadb OUT= KEEP=
 while [ $# -gt 0 ]; do
     case $1 in
+    --keep) KEEP=1; shift; continue ;;
     --learn) LEARN=$2 ;;
     --quiet) QUIET=$2 ;;
     --only) KINDS=$2 ;;
@@ -36,8 +38,12 @@ IFS=, read -ra KINDS <<<"$KINDS"
 
 source tests/e2e/containers.sh
 if why=$(box_skip); then echo "cannot run: $why" >&2; exit 2; fi
-for program in redis-benchmark nginx mariadbd mariadb-slap ab gcc nsenter; do
-    PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || { echo "not installed: $program" >&2; exit 2; }
+declare -A NEEDS=([redis]=redis-benchmark [nginx]='nginx ab' [mariadb]='mariadbd mariadb-slap'
+    [postgres]='pg_dump setpriv' [node]='node ab curl' [java]='java javac jlink ab curl')
+for kind in "${KINDS[@]}"; do
+    for program in ${NEEDS[$kind]:-"(no such kind: $kind)"} gcc nsenter; do
+        PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || { echo "not installed: $program" >&2; exit 2; }
+    done
 done
 OUT=${OUT:-$(mktemp -d /tmp/vigia-soak-XXXXXX)}
 mkdir -p "$OUT"
@@ -59,6 +65,7 @@ finish() {
     wait "${LOADS[@]}" 2>/dev/null
     if [ -n "$VIGIA_PID" ]; then kill "$VIGIA_PID" 2>/dev/null; wait "$VIGIA_PID" 2>/dev/null; fi
     cp "$BOX_DIR/vigia.log" "$OUT/" 2>/dev/null
+    [ -z "$KEEP" ] || cat "$DATA"/spool/*.vgr >"$OUT/soak.vgr"
     rm -rf "$PINS"
     box_cleanup 2>/dev/null
 }
@@ -93,18 +100,20 @@ sample_use() {
         "/proc/$VIGIA_PID/stat" "/proc/$VIGIA_PID/status" >>"$OUT/use"
 }
 
+workloads() { for kind in "${KINDS[@]}"; do echo "${PROGRAM[$kind]}#"; done; }
+
 # Profiles as text for people, as JSON for the report; 0 when all are ready in both phases.
 sample_profiles() {
     vigia profiles --json >"$OUT/profiles.jsonl" 2>/dev/null
     { date -u +%T; vigia profiles; } >>"$OUT/profiles.txt" 2>&1
-    python3 - "$OUT/profiles.jsonl" "${#KINDS[@]}" <<'EOF'
+    python3 - "$OUT/profiles.jsonl" $(workloads) <<'EOF'
 import json, sys
 profiles = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]
-profiles = [p for p in profiles if p["workload"].startswith(("redis-server#", "nginx#", "mariadbd#"))]  # not other tests' containers
+profiles = [p for p in profiles if p["workload"].startswith(tuple(sys.argv[2:]))]  # not other tests' containers
 ready = [p for p in profiles if p["steady"]["state"] == "ready" and p["startup"]["state"] == "ready"]
 print(" | ".join(f'{p["workload"][:24]}: {p["state"]}, steady {p["steady"]["state"]} {p["steady"]["progress"]:.0%},'
                  f' start-up {p["startup"]["state"]}' for p in profiles))
-sys.exit(len(ready) < int(sys.argv[2]))
+sys.exit(len(ready) < len(sys.argv) - 2)
 EOF
 }
 
@@ -167,5 +176,5 @@ vigia alerts --json >"$OUT/alerts.jsonl"
 vigia alerts --held --json >"$OUT/alerts-held.jsonl"
 vigia ledger >"$OUT/ledger.txt"; vigia ledger --json >"$OUT/ledger.json"
 sample_profiles >/dev/null
-python3 tests/e2e/soak_report.py "$OUT" "$QUIET_FROM" "$ATTACK_FROM" | tee "$OUT/report.txt"
+python3 tests/e2e/soak_report.py "$OUT" "$QUIET_FROM" "$ATTACK_FROM" $(workloads) | tee "$OUT/report.txt"
 exit "${PIPESTATUS[0]}"

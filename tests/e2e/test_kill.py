@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 
+import samples
 import vigia
 
 ROUNDS = int(os.environ.get("VIGIA_KILL_ROUNDS", "8"))
@@ -16,6 +17,15 @@ SHELL = ["/bin/dash", "/bin/ls", "/bin/cat", "/bin/sleep"]
 def binned(data):
     with sqlite3.connect(f"file:{data}/vigia.db?mode=ro", uri=True) as database:
         return database.execute("SELECT coalesce(sum(calls), 0) FROM bins").fetchone()[0]
+
+
+def shape(value):
+    """Names and sorts of what JSON holds, without the values."""
+    if isinstance(value, dict):
+        return {name: shape(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "number" if value is None or type(value) in (int, float) else type(value)
 
 
 def main():
@@ -31,6 +41,10 @@ def main():
             assert ledger["balanced"], ledger
         v.start()
         time.sleep(2)
+        assert shape(v.live()) == shape(samples.LIVE["body"]), v.live()
+        for table in ("containers", "threads"):
+            vigia.wait_for("the table of " + table,
+                           lambda: 0 < v.live()["agent"][table] < v.live()["agent"]["max"][table])
         assert v.stop() == 0
         ledger = v.run("ledger")
         print({k: ledger[k] for k in ("seen", "stored", "in_flight", "dropped", "blind", "balanced")})

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # vigia record on the real kernel: calls made here are in the recording, it replays byte for byte,
-# the second reader agrees, and a replay into a data directory leaves the ledger balanced.
+# the second reader agrees, and a replay into a data directory leaves the ledger balanced. And with a
+# selection there is nothing in the recording of containers that were not chosen.
 # usage: test_record.sh BUILD SOURCE
 set -euo pipefail
 build=$1 source=$2 vigia=$1/vigia
+BUILD=$1
+source "$2/tests/e2e/containers.sh"
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir"; box_cleanup' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
@@ -44,3 +47,52 @@ ledger, report = (json.load(open(path)) for path in sys.argv[1:])
 assert ledger["balanced"] and ledger["stored"] == report["calls"], (ledger, report)
 PY
 echo "record: $(cat "$dir/report")"
+
+# Two containers before the recording and two during it, of which one each is chosen, and one that
+# lives for a moment: by --container, and by the configuration's exclude.
+if why=$(box_skip); then echo "skipped: $why"; exit 0; fi
+for name in chosen-old chosen-new other-old other-new; do
+    box_make $name -p /bin/dash -p /bin/cat -p /bin/sleep \
+        /bin/dash -c "while :; do cat /marker-$name; sleep 0.1; done 2>/dev/null"
+done
+box_make other-brief -p /bin/cat /bin/cat /marker-other-brief
+wait_for_blocks() { for _ in $(seq 300); do [ -s "$1" ] && return; sleep 0.1; done; fail "nothing in $1"; }
+
+record_two() { # FILE OPTION...
+    local file=$1 record
+    shift
+    box_start chosen-old
+    box_start other-old
+    "$vigia" record "$file" --seconds 60 --json "$@" >"$dir/report" &
+    record=$!
+    wait_for_blocks "$file"
+    box_start other-brief
+    box_start chosen-new
+    box_start other-new
+    sleep 2
+    kill -INT $record
+    wait $record || fail "record: status $?"
+    for name in chosen-old chosen-new other-old other-new other-brief; do box_stop $name; done
+    "$vigia" replay "$file" --dump >"$dir/dump"
+    ! "$build/tests/dump_vgr" "$file" | grep -a other || fail "metadata of a container not chosen"
+    python3 - "$dir/dump" "$dir/report" <<'PY' || fail "recording of chosen containers"
+import json, sys
+text = open(sys.argv[1]).read()
+report = json.load(open(sys.argv[2]))
+assert report["balanced"] and report["calls"] > 0, report
+assert "other" not in text, [line[:300] for line in text.splitlines() if "other" in line][:3]
+lines = [json.loads(line) for line in text.splitlines()]
+numbers = {c["number"]: c["name"] for c in (line["container"] for line in lines if "container" in line)}
+print("recorded:", numbers)
+assert sorted(name.rsplit("-", 1)[0] for name in numbers.values()) == \
+    ["vigia-test-chosen-new", "vigia-test-chosen-old"], numbers
+for kind in ("window", "bin", "process", "ledger"):
+    found = {line[kind]["container"] for line in lines if kind in line} - {4294967295}
+    assert found == set(numbers), (kind, found)
+for name in ("chosen-old", "chosen-new"):
+    assert f"/marker-{name}" in text, name
+PY
+}
+record_two "$dir/named.vgr" --container 'vigia-test-chosen-*'
+echo 'containers: {exclude: ["vigia-test-other-*"], names: ["vigia-test-*-'$BOX_SUFFIX'"]}' >"$dir/vigia.yaml"
+record_two "$dir/selected.vgr" --config "$dir/vigia.yaml"

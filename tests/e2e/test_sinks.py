@@ -129,7 +129,7 @@ def test_dead():
         server.put(alert("a1"))
         until(lambda: counter(server, "file", "sent") == 1)
         until(lambda: counter(server, "gone", "dead") == 1)
-        assert queued(server) == 0
+        until(lambda: queued(server) == 0)
         db = sqlite3.connect(f"file:{server.directory}/vigia.db?mode=ro", uri=True)
         rows = [json.loads(r[0]) for r in db.execute("SELECT body FROM documents WHERE kind = 9")]
         assert any(r["action"] == "delivery given up" and r["target"] == "gone/a1/0" for r in rows), rows

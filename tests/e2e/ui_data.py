@@ -1,5 +1,6 @@
 """What the tests of the page put into the store: two workloads, three containers (one of them with a
 hostile name), alerts of every state."""
+import samples
 
 CAPTURE = "00000000000000c1"
 EVIL = '<img src=x onerror="window.owned=1">\u202egnp.exe'
@@ -16,7 +17,7 @@ def container(now, number, name, workload, image, state="running", wanted=True, 
     body = {"number": number, "capture": CAPTURE, "id": f"{number * 17:02x}" * 32, "runtime": "containerd",
             "name": name, "image": image, "version": "1.2", "namespace": "shop", "pod": "pod-7d9f", "owner": "",
             "command": "/usr/sbin/lighttpd -D", "workload": workload, "state": state, "wanted": wanted,
-            "reason": reason, "attached": False, "phase": "steady", "born": now - 7200, "gone": None,
+            "reason": reason, "attached": False, "sandbox": False, "phase": "steady", "born": now - 7200, "gone": None,
             "labels": {"app": name}, "node": "node-1", "calls": 8123456 * number, "calls_per_s": 3211.5 * number}
     return document("container", container_key(number), now, body)
 
@@ -33,8 +34,8 @@ def profile(now, workload, state, progress, reason):
                         "starts": 1},
             "version": 7, "provisional": True,
             "thresholds": {"novelty": 1.0, "sequence": 1.93, "frequency": 2.2} if ready
-            else {"novelty": None, "sequence": None, "frequency": None},
-            "learnt": {"calls": 12345678, "windows": 220000, "active_s": 910, "programs": 4, "pairs": 122,
+            else {"novelty": None, "sequence": None, "frequency": None}, "off": {},
+            "learnt": {"calls": 12345678, "windows": 220000, "active_s": 910, "observed_s": 1400, "programs": 4, "pairs": 122,
                        "ngrams": 8123},
             "asked_per_day": 1.0, "alerts": {"count": 1, "since": now - 86400, "per_day_upper95": 4.7},
             "containers": 1, "suppressed": 0, "updated": now}
@@ -63,18 +64,24 @@ def sequences(first):
              call("execve", "ok", "exec /tmp/.x1", False, True, "replaces the process with another program"),
              call("openat", "ENOENT", "read /etc/ld.so.preload", meaning="opens a file")]
     return [{"time": first + 0.2, "process": "140-2", "program": "/usr/bin/dash", "detector": "ngram",
+             "value": 14.2, "key": "1b2c3d4e5f607182",
              "sentence": "dash redirected its input and started a program where it normally reads its script.",
              "calls": calls, "expected": [{"name": "read", "share": 0.71}, {"name": "close", "share": 0.2}]}]
 
 
 def novelties(first):
-    def novelty(kind, after, program, text, sentence):
+    def novelty(kind, after, program, text, sentence, key):
         return {"kind": kind, "time": first + after, "program": program, "text": text, "sentence": sentence,
-                "count": 1}
-    return [novelty("program", 0.4, "/usr/bin/dash", "/usr/bin/cat", "dash ran cat for the first time."),
+                "process": "142-3", "count": 1, "key": key}
+    return [novelty("program", 0.4, "/usr/bin/dash", "/usr/bin/cat", "dash ran cat for the first time.",
+                    "00000000000000d1"),
             novelty("argument", 2.0, "/usr/bin/cat", "read /etc/shadow",
-                    "cat read /etc/shadow; nothing in this workload ever read credentials."),
-            novelty("errno", 2.1, "/usr/bin/cat", "openat EACCES " + EVIL, "openat was refused.")]
+                    "cat read /etc/shadow; nothing in this workload ever read credentials.", "9f3a77c012aa4b01"),
+            novelty("errno", 2.1, "/usr/bin/cat", "openat EACCES " + EVIL, "openat was refused.", "00000000000000d2")]
+
+
+def channel(name, peak, share):
+    return {"channel": name, "peak": peak, "threshold": 1.0, "share": share, "over": peak >= 1}
 
 
 def alert(now, number, score, headline, workload, member, name, age=60, **more):
@@ -87,33 +94,23 @@ def alert(now, number, score, headline, workload, member, name, age=60, **more):
             "headline": headline,
             "why": ["cat read /etc/shadow, a file of credentials that this workload never touched.",
                     "/tmp/.x1 is not part of the image."],
-            "channels": [{"channel": "novelty", "peak": 6.0, "threshold": 1.0, "share": 0.7},
-                         {"channel": "sequence", "peak": 1.8, "threshold": 1.0, "share": 0.3},
-                         {"channel": "frequency", "peak": 0.2, "threshold": 1.0, "share": 0.0}],
+            "channels": [channel("novelty", 6.0, 0.7), channel("sequence", 1.8, 0.3), channel("frequency", 0.2, 0.0)],
             "detectors": [{"name": "novelty", "share": 0.7}, {"name": "ngram", "share": 0.3}],
             "processes": processes(first), "sequences": sequences(first), "novelties": novelties(first),
-            "keys": ["9f3a77c012aa4b01", "1b2c3d4e5f607182"], "group": None, "replicas": 1, "repeats": 0,
+            "keys": ["9f3a77c012aa4b01", "1b2c3d4e5f607182"], "replicas": 1, "repeats": 0,
             "linked": None, "profile_version": 7, "calls": 412, "history": []}
     body.update(more)
     return document("alert", f"{number:016x}", first, body)
 
 
 def live(now):
-    rates = [{"time": int(now) - 300 + i, "calls": 12000 + 37 * (i * 7919 % 101)} for i in range(300)]
-    body = {"time": now, "pid": 1, "version": "0.1.0", "started": now - 7200, "calls_per_s": 12845,
-            "windows_per_s": 201.3, "containers": 3, "latency": {"p50_s": 0.2, "p99_s": 0.4, "n": 256},
-            "alert_latency": {"p50_s": 0.28, "p99_s": 0.61, "n": 3}, "level": "full",
-            "agent": {"capture": CAPTURE, "cpus": 2, "ring_bytes": 1 << 20, "ring_fill": 0.03, "threads": 88,
-                      "processes": 31, "texts": 812, "refused": {"texts": 3},
-                      "max": {"containers": 1024, "threads": 65536, "processes": 65536, "texts": 65536},
-                      "cpu_share": 0.021, "rss_bytes": 31 << 20},
-            "spool": {}, "engine": {"windows": 9, "queue": 0, "lag_s": 0.2}, "rates": rates, "mode": "live"}
-    return document("state", "live", now, body)
+    return samples.live(now, calls_per_s=12845, started=now - 7200, rates=[
+        {"time": int(now) - 300 + i, "calls": 12000 + 37 * (i * 7919 % 101)} for i in range(300)])
 
 
 def ledger(now, number, seen):
     return document("ledger", container_key(number), now,
-                    {"seen": seen, "stored": seen - 12, "in_flight": 12, "dropped": {}})
+                    {"seen": seen, "stored": seen, "dropped": {}})
 
 
 def bins(now, seconds=120):
@@ -147,10 +144,12 @@ def everything(now):
     yield alert(now, 4, 55, "httpd wrote below /etc while it started", WEB, 1, "httpd", age=300, held=True,
                 phase="startup")
     for p in processes(now - 60):
-        parent = p["parent"] and f"{CAPTURE}-{p['parent']}"
+        body = {key: p[key] for key in ("tgid", "program", "arguments", "first", "last")}
         if p["tgid"] == 101:  # it still runs
-            del p["last"]
-        yield document("process", f"{CAPTURE}-{p['id']}", now, {**p, "parent": parent, "container": container_key(1)})
+            del body["last"]
+        body |= {"parent": f"{CAPTURE}-{p['parent'] or '1-1'}", "parent_tgid": 1, "container": container_key(1),
+                 "flags": 4 if p["flags"] else 0}  # bits: PROGRAM_NOT_FROM_IMAGE
+        yield document("process", f"{CAPTURE}-{p['id']}", now, body)
     for number in (1, 2, 3):
         yield ledger(now, number, 31097252 * number)
     yield document("blind", f"{CAPTURE}-1", now - 3000,

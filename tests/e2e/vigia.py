@@ -75,7 +75,7 @@ class Vigia:
             if self.process.poll() is not None:
                 raise AssertionError(f"vigia up ended with {self.process.returncode}:\n{self.log()[-3000:]}")
             return b"Vigia watches" in pathlib.Path(self.own, "log").read_bytes()[offset:]
-        wait_for("vigia up", ready, 60)
+        wait_for("vigia up", ready, int(os.environ.get("VIGIA_START_SECONDS", "60")))
 
     def log(self):
         return pathlib.Path(self.own, "log").read_text(errors="replace")

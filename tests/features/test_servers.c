@@ -153,6 +153,40 @@ static void arrays_that_disagree_are_refused(void **state)
     assert_int_equal(servers_open("/nonexistent", &s), -ENOENT);
 }
 
+/* A number that comes again after its process ended is another process, not an exec. */
+static void a_number_used_again_is_a_new_process(void **state)
+{
+    (void)state;
+    int64_t time_ns[20];
+    uint32_t pid[20];
+    uint16_t nr[20];
+    uint8_t ret[20] = {0}, prog[20];
+    for (int i = 0; i < 20; i++) {
+        time_ns[i] = i * 1000000;
+        pid[i] = 10;
+        nr[i] = i == 9 ? 231 : 1;
+        prog[i] = i < 10 ? 1 : 2;
+    }
+    put("time_ns.i64", time_ns, sizeof(time_ns));
+    put("pid.u32", pid, sizeof(pid));
+    put("tid.u32", pid, sizeof(pid));
+    put("nr.u16", nr, sizeof(nr));
+    put("ret.u8", ret, sizeof(ret));
+    put("prog.u8", prog, sizeof(prog));
+    CLEANUP(servers_closep) struct servers *s = NULL;
+    assert_int_equal(servers_open(directory, &s), 0);
+    CLEANUP(block_freep) struct block *b = NULL;
+    assert_int_equal(servers_next(s, &b), 0);
+    assert_int_equal(b->n_processes, 3);
+    assert_int_equal(b->processes[1].event, PROCESS_EXIT);
+    assert_int_equal(b->processes[2].event, PROCESS_FORK);
+    assert_true(b->processes[2].start_ns > b->processes[0].start_ns);
+    assert_int_equal(b->n_windows, 2);
+    assert_int_equal(b->windows[1].flags, 0);
+    assert_int_equal(b->windows[1].n_context, 0);
+    assert_true(b->windows[1].start_ns == b->processes[2].start_ns);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -160,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(calls_become_windows_at_ticks),
         TEST(a_restart_is_a_new_container),
+        TEST(a_number_used_again_is_a_new_process),
         TEST(arrays_that_disagree_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ except ImportError:
 M64 = (1 << 64) - 1
 NAMES = {1: "block", 2: "ids", 3: "windows", 4: "calls", 5: "results", 6: "arguments", 7: "bins",
          8: "texts", 9: "processes", 10: "containers", 11: "losses", 12: "ledger", 13: "checkpoint",
-         14: "threads"}
+         14: "threads", 15: "copy of the header"}
 
 
 class Bad(Exception):
@@ -260,6 +260,8 @@ def read_block(data):
         raise Bad("newer version")
     sequence, capture, first, until, calls, flags = struct.unpack_from("<QQQQQI", data, 48)
     s = read_sections(data, count)
+    if minor and (s["copy of the header"] != data[8:128] or data[-120:] != data[8:128]):
+        raise Bad("copy of the header")
     ids = []
     if "ids" in s:
         r = Reader(s["ids"])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The golden recording reads as golden.txt, by the C decoder and by the reader written from
-docs/FORMAT.md; and the two agree on what the encoder makes today. (test_replay.sh: encoded again,
-the golden recording has the same bytes.)
+docs/FORMAT.md; and the two agree on what the encoder makes today; version 1.0 is still read. (test_replay.sh:
+encoded again, the golden recording has the same bytes.)
 
 usage: test_format.py DUMP_VGR DIRECTORY        (--update writes the golden files anew)
 """
@@ -29,6 +29,8 @@ def main():
         failed.append("the C decoder reads the golden recording differently")
     if run(sys.executable, os.path.join(here, "read_vgr.py"), recording) != want:
         failed.append("read_vgr.py and the C decoder disagree")
+    if run(dump, os.path.join(here, "golden-1.0.vgr")) != want:
+        failed.append("the C decoder reads version 1.0 differently")
     with tempfile.TemporaryDirectory() as directory:
         made = os.path.join(directory, "made.vgr")
         run(dump, "--make", made)

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bpf/event.h"
 
 static const char *cgroup_root(void)
 {
@@ -36,7 +37,7 @@ void harness_open(struct harness *h, const char *pins, uint64_t ring_bytes)
                                       .ring_bytes = ring_bytes,
                                       .pin_directory = pins}};
     log_set_level(LOG_LEVEL_WARN);
-    if (geteuid() || capture_probe(why, sizeof(why)) || !cgroup_root()) {
+    if (geteuid() || (!serial && capture_probe(why, sizeof(why))) || !cgroup_root()) {
         printf("SKIP: %s\n", geteuid() ? "needs root" : cgroup_root() ? why : "no writable cgroup");
         exit(77);
     }
@@ -129,6 +130,8 @@ static void block_keep(struct harness *h, struct block *b)
         h->processes[h->n_processes++].arguments = strdup(b->processes[i].arguments);
     }
     for (uint32_t i = 0; i < b->n_ledger; i++) {
+        for (int k = 0; b->ledger[i].container == CONTAINER_UNKNOWN && k < DROP_REASONS; k++)
+            h->nobodys[k] += b->ledger[i].dropped[k];
         if (!ours(h, b->ledger[i].container))
             continue;
         h->seen += b->ledger[i].seen;

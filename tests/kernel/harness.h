@@ -23,6 +23,7 @@ struct harness {
     struct process *processes;
     uint32_t n_processes;
     uint64_t seen, delivered, dropped[DROP_REASONS];
+    uint64_t nobodys[DROP_REASONS]; /* dropped, not known of which container */
     uint32_t n_gaps, n_blinds, n_blocks;
     uint64_t gap_calls;
     struct block *last; /* the last committed one, when keep_last */

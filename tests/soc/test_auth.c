@@ -147,7 +147,7 @@ static void the_first_user(void **state)
     assert_int_equal(user_check(s, "admin", "wrong", &user), -EACCES);
     assert_int_equal(user_check(s, "nobody", password, &user), -EACCES);
     assert_int_equal(user_check(s, "../x", password, &user), -EACCES);
-    assert_int_equal(user_remove(s, "admin", "t"), -EBUSY);
+    assert_int_equal(user_remove(s, "admin", "t", ""), -EBUSY);
     store_remove(s, directory);
 }
 
@@ -158,17 +158,18 @@ static void users_change(void **state)
     struct store *s = store_new(directory);
     struct user user, before;
     json_auto_t *list = NULL;
-    assert_int_equal(user_add(s, "ana", ROLE_ANALYST, "a fine password", false, "t"), 0);
-    assert_int_equal(user_add(s, "ana", ROLE_ADMIN, "a fine password", false, "t"), -EEXIST);
-    assert_int_equal(user_add(s, "Bad Name", ROLE_ADMIN, "a fine password", false, "t"), -EINVAL);
-    assert_int_equal(user_add(s, "bob", ROLE_ADMIN, "short", false, "t"), -EINVAL);
+    assert_int_equal(user_add(s, "ana", ROLE_ANALYST, "a fine password", false, "t", ""), 0);
+    assert_int_equal(user_add(s, "ana", ROLE_ADMIN, "a fine password", false, "t", ""), -EEXIST);
+    assert_int_equal(user_add(s, "Bad Name", ROLE_ADMIN, "a fine password", false, "t", ""),
+                     -EINVAL);
+    assert_int_equal(user_add(s, "bob", ROLE_ADMIN, "short", false, "t", ""), -EINVAL);
     assert_int_equal(user_get(s, "ana", &before), 0);
     assert_int_equal(user_set_password(s, "ana", "another fine one", false, "t", ""), 0);
     assert_int_equal(user_get(s, "ana", &user), 0);
     assert_string_not_equal(before.generation, user.generation);
     assert_true(user.role == ROLE_ANALYST);
     assert_int_equal(user_check(s, "ana", "a fine password", &user), -EACCES);
-    assert_int_equal(user_unlock(s, "ana", "t"), 0);
+    assert_int_equal(user_unlock(s, "ana", "t", ""), 0);
     assert_int_equal(user_check(s, "ana", "another fine one", &user), 0);
     assert_true(user.unlocked > 0);
     assert_int_equal(user_list(s, &list), 0);
@@ -176,8 +177,8 @@ static void users_change(void **state)
     char *text = json_dumps(list, 0);
     assert_null(strstr(text, "argon2"));
     free(text);
-    assert_int_equal(user_remove(s, "ana", "t"), 0);
-    assert_int_equal(user_remove(s, "ana", "t"), -ENOENT);
+    assert_int_equal(user_remove(s, "ana", "t", ""), 0);
+    assert_int_equal(user_remove(s, "ana", "t", ""), -ENOENT);
     store_remove(s, directory);
 }
 

@@ -14,94 +14,7 @@
 #include "base/clock.h"
 #include "soc/engine.h"
 #include "soc/explain.h"
-#include "soc/scene.h"
-
-#define WORKLOAD "shop/web"
-#define LEARNT_S 80 /* the short rule below has learnt by then */
-
-struct run {
-    struct engine *engine;
-    struct engine_options options;
-    struct scene scene;
-    unsigned opened, changed, closed, held, scores;
-    unsigned keeps[3];
-    char last[ALERT_ID_MAX];
-    struct engine_score strangest[CHANNELS];
-};
-
-static void setup(struct run *r)
-{
-    *r = (struct run){0};
-    engine_options_default(&r->options);
-    struct profile_options *p = &r->options.profile;
-    p->ready_active_s = 60, p->ready_quiet_s = 30;
-    p->startup_max_s = 10, p->startup_quiet_s = 3;
-    p->novelty_min_calls = 500;
-    assert_int_equal(engine_new(&r->options, &r->engine), 0);
-    scene_init(&r->scene, SCENE_CAPTURE);
-}
-
-static void teardown(struct run *r)
-{
-    block_free(r->scene.block);
-    engine_free(r->engine);
-}
-
-/* Ends the block and gives it to the engine. */
-static void step(struct run *r)
-{
-    struct block *b = scene_end(&r->scene);
-    struct engine_output out;
-    assert_int_equal(engine_block(r->engine, b, &out), 0);
-    for (uint32_t i = 0; i < out.n_alerts; i++) {
-        r->opened += out.alerts[i].change == ALERT_OPENED && !out.alerts[i].alert->held;
-        r->held += out.alerts[i].change == ALERT_OPENED && out.alerts[i].alert->held;
-        r->changed += out.alerts[i].change == ALERT_CHANGED;
-        r->closed += out.alerts[i].change == ALERT_CLOSED;
-        memcpy(r->last, out.alerts[i].alert->id, sizeof(r->last));
-    }
-    for (uint32_t i = 0; i < out.n_keeps; i++)
-        r->keeps[out.keeps[i].reason]++;
-    r->scores += out.n_scores;
-    for (uint32_t i = 0; i < out.n_scores; i++) {
-        struct engine_score *strangest = &r->strangest[out.scores[i].channel];
-        if (out.scores[i].value > strangest->value)
-            *strangest = out.scores[i];
-        assert_true((out.scores[i].value >= .5f) == (out.scores[i].why[0] != 0));
-    }
-    block_free(b);
-}
-
-/* Serves in containers 1..n (process 100 * number) for so long. */
-static void serve(struct run *r, unsigned n, double seconds)
-{
-    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
-        for (unsigned c = 1; c <= n; c++)
-            scene_serve(&r->scene, c, 100 * c);
-        step(r);
-    }
-}
-
-/* n containers attached and served until the profile is ready. */
-static void learn(struct run *r, unsigned n)
-{
-    for (unsigned c = 1; c <= n; c++) {
-        scene_container(&r->scene, c, WORKLOAD, true);
-        scene_fork(&r->scene, c, 0, 100 * c, "/usr/sbin/server"); /* it booted long ago */
-    }
-    serve(r, n, LEARNT_S);
-    const struct profile *p = engine_profile_find(r->engine, WORKLOAD);
-    assert_non_null(p);
-    assert_true(profile_ready(p, PHASE_STEADY));
-    assert_int_equal(r->opened, 0);
-}
-
-static const struct alert *last_alert(const struct run *r)
-{
-    const struct alert *a = engine_alert_find(r->engine, r->last);
-    assert_non_null(a);
-    return a;
-}
+#include "soc/run.h"
 
 static void test_readiness_in_words(void **state)
 {
@@ -176,13 +89,6 @@ static void test_attack_is_found_and_explained(void **state)
     assert_non_null(strstr(r.strangest[CHANNEL_SEQUENCE].why, "where normal time does not"));
     assert_non_null(strstr(r.strangest[CHANNEL_FREQUENCY].why, "times in a second"));
     teardown(&r);
-}
-
-/* The process starts a child in container 1 that executes a program. */
-static void child(struct run *r, uint32_t parent, uint32_t tgid, const char *program)
-{
-    scene_fork(&r->scene, 1, parent, tgid, "/usr/sbin/server");
-    scene_exec(&r->scene, 1, tgid, "/usr/sbin/server", program, program);
 }
 
 static void test_extend_close_and_link(void **state)
@@ -369,7 +275,8 @@ static void test_repeats_and_verdicts(void **state)
     assert_int_equal(last_alert(&r)->repeats, 1);
     uint32_t version = profile_version(engine_profile_find(r.engine, WORKLOAD));
     assert_int_equal(engine_verdict(r.engine, r.last, VERDICT_EXPECTED), 0);
-    assert_true(profile_version(engine_profile_find(r.engine, WORKLOAD)) > version);
+    serve(&r, 1, 3); /* what it taught counts at once, the thresholds follow */
+    assert_int_equal(profile_version(engine_profile_find(r.engine, WORKLOAD)), version + 1);
     unsigned changed = r.changed;
     child(&r, 100, 202, "/usr/bin/rotate");
     serve(&r, 1, 5); /* now it is known */
@@ -397,24 +304,29 @@ static void test_replicas_are_one_group(void **state)
     teardown(&r);
 }
 
-static void serve_only(struct run *r, uint32_t number, double seconds)
+/* A replica that does what the group has not shown gets an alert of its own, one for all of it; the
+ * next replica that does the same is counted into both. */
+static void test_a_replica_goes_further(void **state)
 {
-    for (double until = scene_seconds(&r->scene) + seconds; scene_seconds(&r->scene) < until;) {
-        scene_serve(&r->scene, number, 100 * number);
-        step(r);
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 3);
+    scene_attack(&r.scene, 1, 100, 1000);
+    serve(&r, 3, 10);
+    for (unsigned c = 2; c <= 3; c++) {
+        scene_attack(&r.scene, c, 100 * c, 1000 * c);
+        serve(&r, 3, 5);
+        child_in(&r, c, 1000 * c, 1000 * c + 10, "/tmp/miner");
+        serve(&r, 3, 5);
+        child_in(&r, c, 1000 * c, 1000 * c + 20, "/tmp/second");
+        serve(&r, 3, 5);
+        assert_int_equal(r.opened, 2);
+        assert_int_equal(last_alert(&r)->replicas, c - 1);
     }
-}
-
-/* A container begins: boots and serves for so long as container 1. */
-static void restart(struct run *r, uint32_t number, double seconds, bool attack)
-{
-    if (number > 1)
-        scene_gone(&r->scene, number - 1, WORKLOAD);
-    scene_container(&r->scene, number, WORKLOAD, false);
-    scene_boot(&r->scene, number, 100 * number);
-    if (attack)
-        scene_attack(&r->scene, number, 100 * number, 5000 + number * 10);
-    serve_only(r, number, seconds);
+    assert_int_equal(engine_alerts(r.engine), 2);
+    assert_int_equal(engine_alert(r.engine, 0)->replicas, 3);
+    teardown(&r);
 }
 
 static void test_startup_is_held_until_learnt(void **state)
@@ -554,28 +466,34 @@ static void test_malformed_state_is_refused(void **state)
     teardown(&r);
 }
 
-static void test_profile_is_saved_and_put(void **state)
+/* One bad byte does not take the letters around it: SECURITY.md, "Never trusted for content". */
+static void test_text_of_an_alert_is_utf8(void **state)
 {
     (void)state;
-    struct run r;
-    setup(&r);
-    learn(&r, 1);
-    struct buf bytes;
-    buf_init(&bytes, 1 << 28);
-    profile_save(engine_profile_find(r.engine, WORKLOAD), &bytes);
-    assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
-    assert_false(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
-    struct profile *p = NULL;
-    assert_int_equal(profile_load(bytes.data, bytes.size, &r.options.profile, &p), 0);
-    assert_int_equal(engine_profile_put(r.engine, p), 0);
-    assert_true(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
-    serve(&r, 1, 30);
-    assert_int_equal(r.opened, 0);
-    scene_attack(&r.scene, 1, 100, 200);
-    serve(&r, 1, 1);
-    assert_int_equal(r.opened, 1);
-    buf_done(&bytes);
-    teardown(&r);
+    struct alert_process process = {
+        .tgid = 7, .program = "/bin/caf\xc3\xa9\xff", .arguments = "\xe2\x82"};
+    struct alert_novelty novelty = {
+        .program = "\xc3\xa9", .text = "x\xff", .sentence = "\xc3\xa9\xff ran"};
+    struct alert a = {.id = "a1",
+                      .workload = "w\xc3\xa9\xff",
+                      .container = {.name = "\xc3\xb6\xfe"},
+                      .processes = &process,
+                      .novelties = &novelty,
+                      .n_processes = 1,
+                      .n_novelties = 1};
+    json_auto_t *j = explain_alert(&a);
+    assert_non_null(j);
+    const char *const whole = "\xc3\xa9\xef\xbf\xbd";
+    char text[64];
+    const json_t *p = json_array_get(json_object_get(j, "processes"), 0);
+    snprintf(text, sizeof(text), "/bin/caf%s", whole);
+    assert_string_equal(json_string_value(json_object_get(p, "program")), text);
+    assert_string_equal(json_string_value(json_object_get(p, "arguments")), "\xef\xbf\xbd");
+    snprintf(text, sizeof(text), "w%s", whole);
+    assert_string_equal(json_string_value(json_object_get(j, "workload")), text);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "container"), "name")),
+                        "\xc3\xb6\xef\xbf\xbd");
+    assert_non_null(strstr(json_string_value(json_object_get(j, "headline")), whole));
 }
 
 static void test_caps_are_counted(void **state)
@@ -605,7 +523,36 @@ static void test_caps_are_counted(void **state)
     assert_int_equal(k.refused_containers, 2);
     assert_true(k.refused_profiles >= 1); /* tried again now and then */
     assert_true(k.processes <= 16 && k.refused_processes > 0);
-    assert_true(k.texts == 8 && k.refused_texts > 0);
+    assert_true(k.texts <= 8 && k.refused_texts > 0);
+    assert_non_null(engine_text(r.engine, text_id(TEXT_PATH, ACCESS_READ, "/srv/www/page.html")));
+    teardown(&r);
+}
+
+/* What was not learnt for want of room stays counted when the profile goes. */
+static void test_refused_learning_is_counted(void **state)
+{
+    (void)state;
+    struct run r;
+    struct engine_counters counters;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.profile.sample_max = 16;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    learn(&r, 1);
+    for (unsigned i = 0; i < 40; i++) { /* more that is new than there is room for */
+        static const char *const names[] = {"read", "write", "openat", "close", "fstat"};
+        struct scene_call calls[9] = {0};
+        for (unsigned k = 0; k < 8; k++)
+            calls[k].name = names[(i >> k & 1) + (k & 3)];
+        scene_calls(&r.scene, 1, 100, "/usr/sbin/server", calls, 1);
+        serve(&r, 1, 1);
+    }
+    engine_counters(r.engine, &counters);
+    uint64_t refused = counters.refused_learning;
+    assert_true(refused > 0);
+    assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
+    engine_counters(r.engine, &counters);
+    assert_int_equal(counters.refused_learning, refused);
     teardown(&r);
 }
 
@@ -622,7 +569,7 @@ static void test_unwanted_and_passing_containers(void **state)
     r.scene.block->containers[0].state = CONTAINER_UNRESOLVED;
     scene_boot(&r.scene, 1, 100);
     serve(&r, 1, 2);
-    assert_int_equal(engine_profiles(r.engine), 0);
+    assert_null(engine_profile_find(r.engine, WORKLOAD));
     scene_container(&r.scene, 1, WORKLOAD, true);
     serve(&r, 1, 1);
     struct profile_status s;
@@ -665,12 +612,14 @@ int main(void)
         cmocka_unit_test(test_suppression),
         cmocka_unit_test(test_repeats_and_verdicts),
         cmocka_unit_test(test_replicas_are_one_group),
+        cmocka_unit_test(test_a_replica_goes_further),
         cmocka_unit_test(test_startup_is_held_until_learnt),
         cmocka_unit_test(test_restart_gives_the_same_alerts),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_malformed_state_is_refused),
-        cmocka_unit_test(test_profile_is_saved_and_put),
+        cmocka_unit_test(test_text_of_an_alert_is_utf8),
         cmocka_unit_test(test_caps_are_counted),
+        cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The JSON that the server speaks, one type a document. Times are wall seconds. */
+/* The JSON that the server speaks, as docs/openapi.json has it, one type a document. Times are wall
+ * seconds. */
 
 export interface ApiErrorBody {
     error: { code: string; message: string };
@@ -6,7 +7,7 @@ export interface ApiErrorBody {
 
 export interface Session {
     name: string;
-    role?: 'viewer' | 'analyst' | 'admin';
+    role: 'viewer' | 'analyst' | 'admin';
     must_change: boolean;
     csrf: string;
 }
@@ -22,9 +23,9 @@ export interface AlertContainer {
     id: string;
     name: string;
     image: string;
-    namespace?: string;
-    pod?: string;
-    node?: string;
+    namespace: string;
+    pod: string;
+    node: string;
 }
 
 export interface AlertSummary {
@@ -39,7 +40,7 @@ export interface AlertSummary {
     last: number;
     open: boolean;
     workload: string;
-    container: AlertContainer | string;
+    container: AlertContainer;
     headline: string;
     replicas: number;
     repeats: number;
@@ -50,7 +51,7 @@ export interface AlertProcess {
     parent: string | null;
     tgid: number;
     program: string;
-    arguments: string | string[] | null;
+    arguments: string;
     first: number;
     last: number;
     strange: boolean;
@@ -68,14 +69,14 @@ export interface AlertCall {
 
 export interface AlertSequence {
     time: number;
-    process: string;
+    process: string | null;
     program: string;
     detector: string;
-    value?: number; // its score, in the unit of the detector
+    value: number; // its score; 1 is the threshold
     sentence: string;
     calls: AlertCall[];
     expected: { name: string; share: number }[];
-    key?: string;
+    key: string; // of its strongest evidence
 }
 
 export interface AlertNovelty {
@@ -84,9 +85,9 @@ export interface AlertNovelty {
     program: string;
     text: string;
     sentence: string;
-    process?: string | null;
+    process: string | null;
     count: number;
-    key?: string;
+    key: string;
 }
 
 export interface AlertHistory {
@@ -96,23 +97,22 @@ export interface AlertHistory {
     note: string;
 }
 
-export interface Alert extends Omit<AlertSummary, 'container'> {
+export interface Alert extends AlertSummary {
     raised: number;
     latency_s: number | null;
-    container: AlertContainer;
     why: string[];
     channels: {
         channel: Channel;
         peak: number;
-        threshold: number | null; // null or 0: not in force
+        threshold: number; // 0: not in force
         share: number;
+        over: boolean;
     }[];
     detectors: { name: string; share: number }[];
     processes: AlertProcess[];
     sequences: AlertSequence[];
     novelties: AlertNovelty[];
     keys: string[];
-    group: string | null;
     linked: string | null;
     profile_version: number;
     calls: number;
@@ -135,12 +135,13 @@ export interface Profile {
     startup: Readiness;
     version: number;
     provisional: boolean;
-    thresholds: Partial<Record<Channel, number | null>> | null;
-    off?: Partial<Record<Channel, string>>; // why a channel is not in force
+    thresholds: Record<Channel, number | null>;
+    off: Partial<Record<Channel, string>>; // why a channel is not in force
     learnt: {
         calls: number;
         windows: number;
         active_s: number;
+        observed_s: number;
         programs: number;
         pairs: number;
         ngrams: number;
@@ -164,24 +165,26 @@ export interface Container {
     namespace: string;
     pod: string;
     owner: string;
-    command: string | string[];
+    command: string;
     workload: string;
     state: 'running' | 'gone' | 'unresolved';
     wanted: boolean;
     reason: string;
     attached: boolean;
-    phase: Phase;
+    sandbox: boolean;
     born: number;
     gone: number | null;
     labels: Record<string, string>;
     node: string;
-    calls: number;
-    calls_per_s: number;
+    phase?: Phase; // this and the rest once it has made a call
+    calls?: number;
+    calls_per_s?: number;
 }
 
 export interface Delay {
     p50_s: number | null;
     p99_s: number | null;
+    n: number;
 }
 
 export interface Live {
@@ -193,27 +196,15 @@ export interface Live {
     windows_per_s: number;
     containers: number;
     latency: Delay; // from a call to its commit, scored
-    alert_latency?: Delay; // from the first strange call to its alert
+    alert_latency: Delay; // from the first strange call to its alert
     level: 'full' | 'no arguments' | 'bins only';
-    agent: {
-        capture: string;
-        cpus: number;
-        ring_bytes: number;
-        ring_fill: number;
-        threads: number;
-        processes: number;
-        texts: number;
-        refused: Record<string, number>;
-        cpu_share: number;
-        rss_bytes: number;
-    };
-    spool: Record<string, unknown>;
-    engine: { windows: number; queue: number; lag_s: number };
+    agent: { ring_fill: number; cpu_share: number; rss_bytes: number };
     rates: { time: number; calls: number }[];
     mode: 'live' | 'replay';
 }
 
 export interface Blind {
+    id?: string; // on the page Coverage
     from: number;
     until: number | null;
     reason: string;
@@ -225,15 +216,22 @@ export interface LedgerSum {
     in_flight: number;
     dropped: Record<string, number>;
     balanced: boolean;
-    degraded?: number; // of the stored: kept as counts per second only
+    degraded: number; // of the stored: kept as counts per second only
 }
 
 export interface Ledger extends LedgerSum {
     blind: Blind[];
     refused: Record<string, number>;
     corrupt: { file: string; reason: string }[];
-    containers: (Omit<LedgerSum, 'balanced'> & { key: string; name: string; workload: string })[];
+    containers: (Omit<LedgerSum, 'balanced' | 'degraded'> & {
+        key: string;
+        name: string;
+        workload: string;
+    })[];
 }
+
+/** As the pipeline counts one: the degraded are among the dropped. */
+export type ContainerLedger = Pick<LedgerSum, 'seen' | 'stored' | 'dropped'> & Partial<LedgerSum>;
 
 export interface OverviewWorkload {
     workload: string;
@@ -246,7 +244,7 @@ export interface OverviewWorkload {
 }
 
 export interface Overview {
-    now?: number;
+    now: number;
     live: Live | null;
     alerts: { new: number; acknowledged: number; today: number };
     latest: AlertSummary[];
@@ -270,23 +268,16 @@ export interface Suppression {
     id: string;
     workload: string;
     key: string;
-    expires: number | null;
+    expires: number; // 0: never
     reason: string;
-    author?: string;
-    created?: number;
-    count?: number;
+    author: string;
+    created: number;
 }
 
 export interface WorkloadDetail extends Profile {
     shares: { program: string; syscall: string; calls: number; errors: number; share: number }[];
-    errors: {
-        program: string;
-        syscall: string;
-        errno?: string;
-        errors: number;
-        share: number;
-    }[];
-    containers_list?: Container[];
+    errors: { program: string; syscall: string; errors: number; share: number }[];
+    containers_list: Container[];
     recent_alerts: AlertSummary[];
 }
 
@@ -294,7 +285,7 @@ export interface StrangeSecond {
     time: number;
     score: number; // 1 is the threshold
     channel: Channel;
-    phase: 'steady' | 'startup';
+    phase: Phase;
     container: string; // key
     detector: string;
     version: number; // of the profile
@@ -303,35 +294,33 @@ export interface StrangeSecond {
 
 export interface WorkloadSeries {
     step_s: number;
-    threshold: Partial<Record<Channel, number | null>>;
-    points: ({ time: number; calls: number; errors: number } & Partial<
-        Record<Channel, number | null>
-    >)[];
+    threshold: Record<Channel, number | null>;
+    points: ({ time: number; calls: number; errors: number } & Record<Channel, number | null>)[];
     strange: StrangeSecond[]; // newest first
 }
 
 export interface ContainerProcess {
     id: string;
-    parent: string | null;
+    parent: string;
     tgid: number;
     program: string;
-    arguments: string | string[] | null;
+    arguments: string;
     first: number;
-    last?: number | null; // absent while it runs
-    flags?: string[] | number; // names, or the bits of them
-    strange?: boolean;
+    last: number | null; // null: it runs
+    flags: string[];
 }
 
 export interface ContainerDetail extends Container {
     processes: ContainerProcess[];
     series: { time: number; calls: number; errors: number }[];
     alerts: AlertSummary[];
-    ledger: LedgerSum | null;
+    ledger: ContainerLedger | null;
 }
 
 export interface Coverage {
-    watched: (Container & { ready_in_s: number | null })[];
-    unwatched: { key?: string; name: string; id: string; reason: string }[];
+    /** The state, and the reason, are those of the workload's profile. */
+    watched: (Omit<Container, 'state'> & { state: ProfileState; ready_in_s: number | null })[];
+    unwatched: { key: string; name: string; id: string; reason: string }[];
     blind: Blind[];
     level: Live['level'];
     capture: { probe: string };
@@ -339,10 +328,19 @@ export interface Coverage {
 }
 
 export interface AuditEntry {
+    id: string;
     time: number;
     who: string;
+    address: string;
     action: string;
-    address?: string;
-    target?: string;
-    detail?: string;
+    target: string;
+    detail: string;
+}
+
+export interface SinkTest {
+    name: string;
+    type: string;
+    ok: boolean;
+    message: string;
+    took_s: number;
 }

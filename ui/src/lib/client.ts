@@ -13,6 +13,7 @@ import type {
     Overview,
     Profile,
     Session,
+    SinkTest,
     Suppression,
     Verdict,
     WorkloadDetail,
@@ -121,7 +122,7 @@ export const api = {
         call<Session>('POST', '/login', {}, { name, password }),
     logout: () => call<unknown>('POST', '/logout', {}, {}),
     password: (old: string, fresh: string) =>
-        call<Partial<Session>>('POST', '/password', {}, { old, new: fresh }),
+        call<Session>('POST', '/password', {}, { old, new: fresh }),
 
     overview: () => call<Overview>('GET', '/overview'),
     alerts: (f: AlertFilter) =>
@@ -145,6 +146,6 @@ export const api = {
 
     coverage: () => call<Coverage>('GET', '/coverage'),
     ledger: () => call<Ledger>('GET', '/ledger'),
-    audit: () => call<{ audit: AuditEntry[] }>('GET', '/audit'),
-    testSinks: () => call<Record<string, unknown>>('POST', '/sinks/test', {}, {}),
+    audit: () => call<{ audit: AuditEntry[]; total: number }>('GET', '/audit'),
+    testSinks: () => call<{ sinks: SinkTest[] }>('POST', '/sinks/test', {}, {}),
 };

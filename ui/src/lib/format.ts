@@ -137,10 +137,6 @@ export function middleCut(text: unknown, max: number): string {
     return `${s.slice(0, head)}…${s.slice(s.length - (max - head - 1))}`;
 }
 
-export function commandLine(args: string | string[] | null | undefined): string {
-    return Array.isArray(args) ? args.join(' ') : (args ?? '');
-}
-
 export function baseName(path: string): string {
     const s = path.replace(/\/+$/, '');
     return s.slice(s.lastIndexOf('/') + 1) || path;

@@ -19,9 +19,14 @@ class SessionState {
         });
     }
 
-    /** Viewers only look; the server refuses them anything else. */
+    /* The server refuses what a role may not do (x-role of docs/openapi.json): here so that the page
+     * does not offer it, nor ask for it. Viewers only look. */
     get mayAct(): boolean {
         return this.user?.role !== 'viewer';
+    }
+
+    get mayAdminister(): boolean {
+        return this.user?.role === 'admin';
     }
 
     private accept(s: Session): void {
@@ -45,9 +50,7 @@ class SessionState {
     }
 
     async changePassword(old: string, fresh: string): Promise<void> {
-        const answer = await api.password(old, fresh);
-        if (answer.csrf && answer.name) this.accept({ must_change: false, ...answer } as Session);
-        else await this.ask(); // the server may have made a new session
+        this.accept(await api.password(old, fresh));
     }
 
     async logout(): Promise<void> {

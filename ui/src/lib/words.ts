@@ -48,12 +48,6 @@ export const FLAGS: Record<string, string> = {
     session: 'A session opened from outside, as docker exec or kubectl exec do.',
 };
 
-/** Flags by name, also where they come as bits (in the order of FLAGS). */
-export function flagNames(flags: string[] | number | null | undefined): string[] {
-    if (Array.isArray(flags)) return flags;
-    return Object.keys(FLAGS).filter((_, bit) => ((flags ?? 0) >> bit) & 1);
-}
-
 export const STATES: Record<AlertState, string> = {
     new: 'New',
     acknowledged: 'Acknowledged',
@@ -84,8 +78,12 @@ export const PROFILE_STATES: Record<ProfileState, { name: string; meaning: strin
         meaning: 'Vigia still collects what is normal; it does not alert yet.',
     },
     ready: { name: 'Ready', meaning: 'Normal behaviour is known; deviations raise alerts.' },
-    drifting: { name: 'Drifting', meaning: 'Behaviour moves away from what was learnt.' },
-    retired: { name: 'Retired', meaning: 'No container of this workload has run for long.' },
+    drifting: {
+        name: 'Drifting',
+        meaning:
+            'More than five times the alerts that were asked for, in a day: the workload has changed. It alerts all the same.',
+    },
+    retired: { name: 'Retired', meaning: 'It has made no call for seven days.' },
 };
 
 export const PHASES: Record<Phase, string> = { steady: 'steady running', startup: 'start-up' };
