@@ -21,8 +21,8 @@
 #define MEASURE_NS 25e6
 
 enum { NOTHING, EMPTY, PLAIN, HASHED, VARIANTS };
-enum { GETPPID, READ, OPENCLOSE, LOADS };
-static const char *const load_names[] = {"getppid", "read", "open+close"};
+enum { GETPPID, READ, OPENCLOSE, RELATIVE, LOADS };
+static const char *const load_names[] = {"getppid", "read", "open+close", "open+close, relative"};
 
 static double thread_ns(void)
 {
@@ -40,7 +40,8 @@ static void calls(int load, int fd, int n)
         } else if (load == READ) {
             syscall(SYS_read, fd, &byte, 1);
         } else {
-            long opened = syscall(SYS_openat, AT_FDCWD, "/etc/hostname", O_RDONLY, 0);
+            const char *path = load == RELATIVE ? "hostname" : "/etc/hostname";
+            long opened = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
             syscall(SYS_close, opened);
         }
     }
@@ -53,7 +54,7 @@ static double measure(int load, int fd)
     double from = thread_ns(), now;
     do {
         calls(load, fd, 500);
-        n += load == OPENCLOSE ? 1000 : 500;
+        n += load >= OPENCLOSE ? 1000 : 500;
         now = thread_ns();
     } while (now - from < MEASURE_NS);
     return (now - from) / n;
@@ -125,6 +126,8 @@ static int run(struct kernel *k, struct empty_bpf *e, int rounds, bool json)
 {
     static double ns[VARIANTS][LOADS][ROUNDS_MAX];
     int fd = open("/dev/zero", O_RDONLY);
+    if (chdir("/etc"))
+        return 2;
     uint64_t dropped = 0;
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < VARIANTS * LOADS; i++) {

@@ -1,6 +1,7 @@
 /* Argument hashes, and the texts behind them: sent once per (container, hash). */
 #pragma once
 
+#define AT_CWD (-100)
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -53,9 +54,9 @@ static __always_inline u64 argument_at(const void *from, u32 i, const bool compa
 }
 #define A(i) argument_at(from, (i), compat)
 
-static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n)
+static __always_inline u64 hash_words(u64 h, const u64 *words, u32 n, u32 max)
 {
-    for (u32 i = 0; i < TEXT_BYTES / 8; i++) {
+    for (u32 i = 0; i < max; i++) {
         if (i >= n)
             break;
         h = (h ^ words[i]) * 0xff51afd7ed558ccdull;
@@ -70,7 +71,7 @@ static __always_inline u32 text_hash(const struct record_text *r)
     u64 h =
         control.seed[0] ^ ((u64)r->value << 32 | (u32)r->number << 16 | r->form << 8 | r->access);
     h = (h ^ h >> 29) * 0x9e3779b97f4a7c15ull;
-    h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3);
+    h = hash_words(h ^ r->length, (const u64 *)r->bytes, (r->length + 7u) >> 3, TEXT_BYTES / 8);
     h = (h ^ control.seed[1]) * 0xff51afd7ed558ccdull;
     u32 hash = (u32)(h >> 32);
     return hash ? hash : 1; /* 0 stands for none */
@@ -92,12 +93,126 @@ static __always_inline bool text_read(struct record_text *r, const char *from, b
 {
     long n = kernel ? bpf_probe_read_kernel_str(r->bytes, TEXT_BYTES, from)
                     : bpf_probe_read_user_str(r->bytes, TEXT_BYTES, from);
-    if (n <= 1 || n > TEXT_BYTES)
+    if (n < 0 || n > TEXT_BYTES)
         return false;
+    n += !n; /* older kernels do not count the NUL of an empty text */
     r->form = FORM_PATH;
     r->truncated = n == TEXT_BYTES;
     text_end(r, (u32)n - 1);
     return true;
+}
+
+static __always_inline bool text_read_at(struct scratch *b, u64 directory, u64 from)
+{
+    b->directory = (int)directory;
+    return text_read(&b->text, (char *)from, false);
+}
+
+/* The functions of the base are not static: the verifier sees them once, not on each way there. */
+
+/* Walks from the base of scratch 0 to the root and hashes its path. 0: it cannot be told. */
+__noinline u32 base_walk(void)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return 0;
+    u32 used = path_parts(b->base_mount, b->base_entry, 1) ^ PATH_WHOLE;
+    if (used > PATH_BYTES)
+        return 0;
+    b->text.base_length = used;
+    u64 last = used >> 3;
+    barrier_value(last);
+    last &= PATH_BYTES / 8 - 1;
+    if (used < PATH_BYTES)
+        ((u64 *)b->text.base)[last] &= (1ull << (used & 7) * 8) - 1;
+    u64 h = hash_words(control.seed[1], (const u64 *)b->text.base, (used + 7) >> 3, PATH_BYTES / 8);
+    u32 hash = (u32)(h >> 32);
+    return hash ? hash : 1;
+}
+
+/* The text is relative to a directory, whose path becomes part of the hash. What is hashed is that
+ * path, not the directory's address or inode, which others get after it: so a hash never stands for
+ * another text, and a directory that the kernel forgot and found again is the same. The walk is
+ * made once per directory and CPU, again after its rename, which the hash of its name tells, and
+ * again after 256 jiffies: a rename further up gives no longer than that the path that was. */
+static __always_inline int base_join(struct scratch *b, struct task_struct *t, u32 name)
+{
+    u64 entry = *(volatile u64 *)&b->base_entry, mount = *(volatile u64 *)&b->base_mount;
+    u64 root = (u64)t->fs->root.dentry, age = bpf_jiffies64() >> 8;
+    u32 i = entry >> 6 & (BASES - 1);
+    struct base_seen *s = bpf_map_lookup_elem(&bases, &i);
+    if (!s || !entry)
+        return 0;
+    if (s->entry != entry || s->mount != mount || s->root != root || s->age != age ||
+        s->name != name) {
+        s->entry = entry;
+        s->mount = mount;
+        s->root = root;
+        s->age = age;
+        s->name = name;
+        s->hash = base_walk();
+    }
+    b->text.value = s->hash;
+    b->text.based = s->hash != 0;
+    return 0;
+}
+
+static __always_inline int base_join_file(struct scratch *b, struct task_struct *t, struct file *f)
+{
+    struct path at = BPF_CORE_READ(f, f_path);
+    b->base_mount = (u64)at.mnt;
+    b->base_entry = (u64)at.dentry;
+    return base_join(b, t, BPF_CORE_READ(at.dentry, d_name.hash));
+}
+
+/* Before the text is sent: its hash and what that stands for must be of one walk. */
+__noinline u32 base_again(void)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return 0;
+    b->text.value = base_walk();
+    b->text.based = b->text.value != 0;
+    return text_hash(&b->text);
+}
+
+/* Finds what the path in scratch 0 is relative to: the working directory, or what its descriptor
+ * is; an empty path is the descriptor's own file. 0: there is no path. */
+__noinline int base_find(void)
+{
+    struct scratch *b = scratch_get(0);
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!b)
+        return 0;
+    u32 directory = b->directory;
+    if (!b->text.bytes[0] && (b->text.form == FORM_UNIX || b->directory < 0))
+        return b->text.form == FORM_UNIX; /* an abstract address */
+    if (b->directory == AT_CWD) {
+        b->base_mount = (u64)t->fs->pwd.mnt;
+        b->base_entry = (u64)t->fs->pwd.dentry;
+        base_join(b, t, t->fs->pwd.dentry->d_name.hash);
+    } else {
+        struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+        struct file **files = BPF_CORE_READ(table, fd), *f = NULL;
+        if (directory < BPF_CORE_READ(table, max_fds))
+            bpf_probe_read_kernel(&f, sizeof(f), files + directory);
+        if (f)
+            base_join_file(b, t, f);
+    }
+    return 1;
+}
+
+/* The same of an exec by descriptor that has succeeded: what runs now. */
+__noinline int base_of_program(void)
+{
+    struct scratch *b = scratch_get(0);
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!b)
+        return 0;
+    base_join_file(b, t, BPF_CORE_READ(t, mm, exe_file));
+    if (b->text.based)
+        text_end(&b->text, 0);
+    return 0;
 }
 
 static __always_inline u32 class_of_v4(u32 a) /* host order */
@@ -255,33 +370,36 @@ static __noinline bool flag_read(struct record_text *r, const struct pt_regs *re
     return flag_read_of(r, regs, form, false);
 }
 
-static __always_inline bool argument_read_of(struct record_text *r, const void *from, u32 form,
+static __always_inline bool argument_read_of(struct scratch *b, const void *from, u32 form,
                                              const bool compat)
 {
+    struct record_text *r = &b->text;
     switch (form) {
     case ARGUMENT_OPEN:
         r->access = access_of_open(A(1));
         return text_read(r, (char *)A(0), false);
     case ARGUMENT_OPENAT:
         r->access = access_of_open(A(2));
-        return text_read(r, (char *)A(1), false);
+        return text_read_at(b, A(0), A(1));
     case ARGUMENT_OPENAT2:
         r->access = access_of_open(user_u64((void *)A(2)));
-        return text_read(r, (char *)A(1), false);
+        return text_read_at(b, A(0), A(1));
     case ARGUMENT_PATH0:
     case ARGUMENT_EXEC:
         return text_read(r, (char *)A(0), false);
     case ARGUMENT_PATH1:
-    case ARGUMENT_EXECAT:
         return text_read(r, (char *)A(1), false);
-    case ARGUMENT_PATH2:
-        return text_read(r, (char *)A(2), false);
-    case ARGUMENT_PATH3:
-        return text_read(r, (char *)A(3), false);
+    case ARGUMENT_AT1:
+    case ARGUMENT_EXECAT:
+        return text_read_at(b, A(0), A(1));
+    case ARGUMENT_AT2:
+        return text_read_at(b, A(1), A(2));
+    case ARGUMENT_AT3:
+        return text_read_at(b, A(2), A(3));
     case ARGUMENT_CHMOD:
         return mode_flag(r, A(1)) || text_read(r, (char *)A(0), false);
     case ARGUMENT_FCHMODAT:
-        return mode_flag(r, A(2)) || text_read(r, (char *)A(1), false);
+        return mode_flag(r, A(2)) || text_read_at(b, A(0), A(1));
     case ARGUMENT_ADDRESS:
         return address_read(r, (void *)A(1), (u32)A(2));
     case ARGUMENT_SENDTO:
@@ -318,15 +436,18 @@ static __noinline bool socketcall_read(struct record_text *r, u32 call, const vo
     return false;
 }
 
-/* Reads the argument of a call into r; false: it has none. */
-static __noinline bool argument_read(struct record_text *r, const struct pt_regs *regs, u32 form)
+/* Reads the argument of a call into b's text; false: it has none. */
+static __noinline bool argument_read(struct scratch *b, const struct pt_regs *regs, u32 form)
 {
-    return argument_read_of(r, regs, form, false);
+    return argument_read_of(b, regs, form, false);
 }
 
-/* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. */
-static __noinline u64 text_deliver(struct record_text *r, u32 container)
+/* Hashes r and sees to it that its text is sent. Returns word flags << 32 | hash. Not static, as
+ * above. */
+__noinline u64 text_deliver(struct record_text *r, u32 container)
 {
+    if (!r)
+        return 0;
     struct dictionary_key key = {container, text_hash(r)};
     u64 word = (u64)(WORD_HAS_ARGUMENT | (r->truncated ? WORD_TRUNCATED : 0)) << 32 | key.hash;
     struct dictionary_entry now = {control.epoch, 0, 0};
@@ -351,10 +472,15 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
         __sync_fetch_and_add(&control.refused_texts, 1);
         return word | (u64)WORD_NO_TEXT << 32;
     }
+    if (r->based && !r->base_length) {
+        key.hash = base_again();
+        word = word >> 32 << 32 | key.hash;
+    }
     r->type = RECORD_TEXT;
     r->container = container;
     r->hash = key.hash;
-    u64 size = sizeof(*r) - TEXT_BYTES + r->length;
+    u64 size = r->based ? sizeof(*r) - PATH_BYTES + r->base_length
+                        : sizeof(*r) - PATH_BYTES - TEXT_BYTES + r->length;
     barrier_value(size);
     if (size > sizeof(*r))
         return word;
@@ -372,21 +498,31 @@ static __noinline u64 text_deliver(struct record_text *r, u32 container)
     return word;
 }
 
+static __always_inline struct scratch *text_begin(u32 access)
+{
+    struct scratch *b = scratch_get(0);
+    if (!b)
+        return NULL;
+    b->text.value = b->text.truncated = b->text.based = 0;
+    b->text.number = 0;
+    b->text.base_length = 0;
+    b->text.access = access;
+    b->directory = AT_CWD;
+    return b;
+}
+
 /* The argument of a call of `container`: word flags << 32 | hash, or 0. */
 static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind, u32 container)
 {
-    struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    struct scratch *b = text_begin(kind);
+    if (!b || !argument_read(b, regs, kind >> 8))
         return 0;
-    struct record_text *r = &buffer->text;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = kind;
-    if (!argument_read(r, regs, kind >> 8))
-        return 0;
+    struct record_text *r = &b->text;
     if (r->form == FORM_FLAG)
         r->number = nr;
-    return text_deliver(r, container);
+    if (r->form <= FORM_UNIX && r->bytes[0] != '/' && !base_find())
+        return 0;
+    return text_deliver(&b->text, container);
 }
 
 /* The same for a 32-bit call, whose arguments are in struct scratch, in two global functions: the
@@ -395,21 +531,18 @@ static __noinline u64 argument_word(const struct pt_regs *regs, u32 nr, u32 kind
 __noinline int argument_read_compat(u32 kind)
 {
     u32 form = kind >> 8 & 0x7f;
-    struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    struct scratch *b = text_begin(kind);
+    if (!b)
         return false;
-    struct record_text *r = &buffer->text;
-    const u32 *a = buffer->registers;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = kind;
+    struct record_text *r = &b->text;
+    const u32 *a = b->registers;
     if (form == ARGUMENT_SOCKETCALL)
         return socketcall_read(r, a[0], (void *)(u64)a[1]);
     if (form == ARGUMENT_MMAP_OLD) { /* all six arguments in memory */
         u64 prot = user_u64((void *)((u64)a[0] + 8));
         return prot & PROT_EXEC && flag_set(r, prot & PROT_WRITE_EXEC);
     }
-    return argument_read_of(r, a, form, true);
+    return argument_read_of(b, a, form, true);
 }
 
 __noinline u64 argument_word_compat(u32 kind, u32 container)
@@ -420,6 +553,8 @@ __noinline u64 argument_word_compat(u32 kind, u32 container)
     struct record_text *r = &buffer->text;
     if (r->form == FORM_FLAG)
         r->number = kind >> 16;
+    if (r->form <= FORM_UNIX && r->bytes[0] != '/' && !base_find())
+        return 0;
     return text_deliver(r, container);
 }
 
@@ -435,14 +570,17 @@ static __noinline u64 argument_of_compat_call(const struct pt_regs *regs, u32 ki
 }
 
 /* The path of an exec that has just succeeded: its registers are gone. */
-static __noinline u64 argument_of_exec(const char *path, u32 container)
+static __noinline u64 argument_of_exec(struct linux_binprm *bprm, u32 container)
 {
-    struct scratch *buffer = scratch_get(0);
-    if (!buffer)
+    struct scratch *b = text_begin(4 /* exec */);
+    const char *name = bprm->filename;
+    if (!b || !text_read(&b->text, name, true))
         return 0;
-    struct record_text *r = &buffer->text;
-    r->value = r->truncated = r->pad = 0;
-    r->number = 0;
-    r->access = 4; /* exec */
-    return text_read(r, path, true) ? text_deliver(r, container) : 0;
+    if (name == bprm->fdpath && name == bprm->interp) {
+        /* Named "/dev/fd/3", and no script: so it is what runs now. */
+        base_of_program();
+    } else if (b->text.bytes[0] != '/') {
+        base_find();
+    }
+    return text_deliver(&b->text, container);
 }

@@ -315,7 +315,6 @@ int BPF_PROG(vigia_exec, struct task_struct *t, int old_pid, struct linux_binprm
         program_send(t, s, decision == DECISION_HOST ? 0 : s->container, PROGRAM_EXEC, old_pid);
     s->joined = JOIN_NONE;
     if (decision_wanted(decision) && control.arguments && !control.level)
-        s->exec = argument_of_exec(BPF_CORE_READ(bprm, filename),
-                                   decision == DECISION_HOST ? 0 : s->container);
+        s->exec = argument_of_exec(bprm, decision == DECISION_HOST ? 0 : s->container);
     return 0;
 }

@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 2 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 3 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -165,8 +165,9 @@ enum argument_form { /* where a call has the argument that is worth hashing */
                      ARGUMENT_OPENAT2,
                      ARGUMENT_PATH0, /* a path in the first argument, ... */
                      ARGUMENT_PATH1,
-                     ARGUMENT_PATH2,
-                     ARGUMENT_PATH3,
+                     ARGUMENT_AT1, /* the same, with the directory's descriptor before it */
+                     ARGUMENT_AT2,
+                     ARGUMENT_AT3,
                      ARGUMENT_EXEC, /* path: first; exec_at: second; after a success as the exec
                                        said */
                      ARGUMENT_EXECAT,
@@ -189,23 +190,25 @@ enum argument_form { /* where a call has the argument that is worth hashing */
 };
 
 enum text_form {              /* how the bytes of a text record are to be read */
-                 FORM_PATH,   /* path as given; relative ones begin without '/' */
+                 FORM_PATH,   /* path as given; a relative one with its base */
                  FORM_UNIX,   /* socket path; first byte NUL: abstract */
-                 FORM_INET,   /* value: class << 16 | port (0: high) */
+                 FORM_INET,   /* value: class << 16 | port (0: high); of paths a hash of the base */
                  FORM_FAMILY, /* value: address family */
                  FORM_FLAG,   /* value: of the call `number` */
 };
 
+#define PATH_PARTS 24
+#define PATH_BYTES 1024 /* the parts, leaf first, each ending in NUL */
 #define TEXT_BYTES 256
 struct record_text {
     u32 type, container, hash, value;
-    u8 form, access, truncated, pad;
+    u8 form, access, truncated, based; /* based: it is relative to the directory in base */
     u16 number, length;
+    u32 base_length, pad;
     char bytes[TEXT_BYTES];
+    char base[PATH_BYTES]; /* sent only with what is based */
 };
 
-#define PATH_PARTS 24
-#define PATH_BYTES 1024 /* the parts, leaf first, each ending in NUL */
 #define ARGUMENT_BYTES 512
 enum join {
     JOIN_NONE,

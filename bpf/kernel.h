@@ -55,6 +55,7 @@ struct inode {
 };
 
 struct qstr {
+    u32 hash;
     const unsigned char *name;
 };
 
@@ -84,7 +85,16 @@ struct file {
 };
 
 struct fs_struct {
-    struct path root;
+    struct path root, pwd;
+};
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+};
+
+struct files_struct {
+    struct fdtable *fdt;
 };
 
 struct mm_struct {
@@ -102,8 +112,7 @@ struct signal_struct {
 };
 
 struct linux_binprm {
-    struct file *file;
-    const char *filename;
+    const char *filename, *interp, *fdpath;
 };
 
 struct io_kiocb {
@@ -121,6 +130,7 @@ struct task_struct {
     struct signal_struct *signal;
     struct mm_struct *mm;
     struct fs_struct *fs;
+    struct files_struct *files;
 };
 
 #pragma clang attribute pop

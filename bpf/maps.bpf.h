@@ -106,6 +106,20 @@ struct {
     __type(value, struct recent);
 } recents SEC(".maps");
 
+/* Hashes of the paths of directories that relative paths began in, on each CPU. */
+#define BASES 64
+struct base_seen {
+    u64 mount, entry, root, age;
+    u32 name; /* the kernel's hash of its name and parent: another after a rename */
+    u32 hash; /* 0: too deep */
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, BASES);
+    __type(key, u32);
+    __type(value, struct base_seen);
+} bases SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, 65536);
@@ -144,7 +158,11 @@ struct {
 struct scratch {
     union {
         struct record_program program;
-        struct record_text text;
+        struct {
+            struct record_text text;
+            u64 base_mount, base_entry; /* what a path that is not absolute is relative to */
+            int directory;              /* the descriptor of that, or AT_CWD */
+        };
         struct record_cgroup cgroup;
         struct container_entry entry;
         u64 words[200];

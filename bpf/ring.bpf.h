@@ -151,9 +151,13 @@ static __noinline int call_drop(struct ring *r)
 #define AUX(kind, value)                                                                           \
     ((u64)WORD_AUX << WORD_TYPE_SHIFT | (u64)(kind) << AUX_KIND_SHIFT | AUX_VALUE(value))
 
-/* Where calls were lost: when, and how many of which container. Returns the new head. */
-static __noinline u64 gap_write(struct ring_map *m, u64 head)
+/* Where calls were lost: when, and how many of which container. Returns the new head. Not static:
+ * the verifier sees its loop once, not on each way there. */
+__noinline u64 gap_write(u64 head)
 {
+    struct ring_map *m = ring_get();
+    if (!m)
+        return head;
     struct ring *r = &m->header;
     ring_put(m, head++, AUX(AUX_GAP_FIRST, r->gap_first));
     ring_put(m, head++, AUX(AUX_GAP_LAST, bpf_ktime_get_ns()));
@@ -202,7 +206,7 @@ static __noinline u64 context_write(struct ring_map *m, u32 *flags)
         /* Only once there is room to speak of: else gap record follows gap record. */
         if (!ring_room(r, head, GAP_WORDS + ring_words / 8))
             return 0;
-        head = gap_write(m, head);
+        head = gap_write(head);
         *flags |= WORD_AFTER_GAP;
     } else if (!ring_room(r, head, 8)) {
         return 0;

@@ -68,15 +68,25 @@ static __always_inline struct path path_up(struct path at, bool *top)
     return at;
 }
 
-/* The parts of f's path inside the task's root, leaf first. Returns the bytes used. */
-static __noinline u32 path_parts(struct task_struct *t, struct file *f, char *data)
+#define PATH_WHOLE (1u << 31)
+
+/* Puts the parts of a path inside the task's root, leaf first, into the text's base or the
+ * program's data of scratch 0. Returns the bytes used; with PATH_WHOLE if they are all there is, up
+ * to the root of the task or, where the path lies outside of it, of all mounts. Not static, so that
+ * the verifier sees the loop once and not on each way to it. */
+__noinline u32 path_parts(u64 mount, u64 entry, u32 of_text)
 {
-    struct path at = BPF_CORE_READ(f, f_path), root = BPF_CORE_READ(t, fs, root);
+    struct scratch *buffer = scratch_get(0);
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!buffer)
+        return 0;
+    char *data = of_text ? buffer->text.base : buffer->program.data;
+    struct path at = {(void *)mount, (void *)entry}, root = BPF_CORE_READ(t, fs, root);
     u32 used = 0;
     bool top = false;
     for (int i = 0; i < PATH_PARTS + 8; i++) {
         if (at.dentry == root.dentry && at.mnt == root.mnt)
-            break;
+            return used | PATH_WHOLE;
         struct dentry *d = at.dentry;
         bool mounted = d == BPF_CORE_READ(at.mnt, mnt_root);
         at = path_up(at, &top);
@@ -89,7 +99,7 @@ static __noinline u32 path_parts(struct task_struct *t, struct file *f, char *da
             used += n;
         barrier_value(used);
         if (top)
-            break;
+            return used | PATH_WHOLE;
     }
     return used;
 }
@@ -150,8 +160,9 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     if (old_tid)
         r->process.tid = old_tid;
     r->process.deleted = f && !BPF_CORE_READ(f, f_path.dentry, d_inode, i_nlink);
+    struct path path = BPF_CORE_READ(f, f_path);
+    u32 used = f ? path_parts((u64)path.mnt, (u64)path.dentry, 0) & ~PATH_WHOLE : 0;
     r->process.upper = f && in_upper_layer(f);
-    u32 used = f ? path_parts(t, f, r->data) : 0;
     u64 start = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
     u64 size = end - start;
     if (size > ARGUMENT_BYTES)

@@ -187,26 +187,6 @@ static struct process process_of(struct known *k, const struct record_process *r
                             .exit_code = r->exit_code};
 }
 
-/* The parts of a path, leaf first, into a path. */
-static void path_join(const char *parts, uint32_t length, char *ret, size_t size)
-{
-    size_t at = size - 1;
-    ret[at] = 0;
-    const char *part = parts, *end = parts + length;
-    while (part < end) {
-        size_t n = strnlen(part, (size_t)(end - part));
-        /* The root of a kernel-internal mount is called '/': its name is all the path there is. */
-        if (n && !(n == 1 && *part == '/') && at > n + 1) {
-            at -= n;
-            memcpy(ret + at, part, n);
-            if (*part != '/')
-                ret[--at] = '/';
-        }
-        part += n + 1;
-    }
-    memmove(ret, ret + at, size - at);
-}
-
 static void arguments_join(const char *arguments, size_t length, char *ret)
 {
     for (size_t i = 0; i < length; i++)
@@ -218,11 +198,11 @@ static void arguments_join(const char *arguments, size_t length, char *ret)
 
 int known_program(struct known *k, const struct record_program *r, uint32_t container)
 {
-    char path[PATH_BYTES + PATH_PARTS + 16], arguments[ARGUMENT_BYTES + 1], key[PROGRAM_KEY_MAX];
+    char path[TEXT_JOINED_MAX], arguments[ARGUMENT_BYTES + 1], key[PROGRAM_KEY_MAX];
     uint32_t path_length = MIN(r->process.path_length, PATH_BYTES);
     uint32_t length = MIN(r->process.arguments_length, ARGUMENT_BYTES);
     uint64_t id;
-    path_join(r->data, path_length, path, sizeof(path));
+    text_join(r->data, path_length, path);
     arguments_join(r->data + path_length, length, arguments);
     bool entered = r->process.event == PROGRAM_FOUND && r->process.joined;
     if (entered)

@@ -9,28 +9,55 @@
 
 static void test_paths(void **state)
 {
-    static const char *const cases[][2] = {
-        {"/etc/passwd", "/etc/passwd"},
-        {"//etc///passwd", "/etc/passwd"},
-        {"/etc/./passwd", "/etc/passwd"},
-        {"/./etc/.", "/etc/"},
-        {"etc", "relative:etc"},
-        {"./a//b", "relative:a/b"},
-        {"/", "/"},
-        {"..", "relative:.."},
-        {"/a/../b", "/a/../b"},
-        {".hidden", "relative:.hidden"},
-        {"/a/.b", "/a/.b"},
+    static const char *const cases[][3] = {
+        /* base, path, text */
+        {NULL, "/etc/passwd", "/etc/passwd"},
+        {NULL, "//etc///passwd", "/etc/passwd"},
+        {NULL, "/etc/./passwd", "/etc/passwd"},
+        {NULL, "/./etc/.", "/etc/"},
+        {NULL, "/etc/", "/etc/"},
+        {NULL, "/", "/"},
+        {NULL, "/.", "/"},
+        {NULL, "/a/../b", "/b"},
+        {NULL, "/tmp/../../etc/x/../shadow", "/etc/shadow"},
+        {NULL, "/a/b/..", "/a"},
+        {NULL, "/..", "/"},
+        {NULL, "/a/.b", "/a/.b"},
+        {NULL, "/a/..b", "/a/..b"},
+        {NULL, "etc", "relative:etc"},
+        {NULL, "./a//b", "relative:a/b"},
+        {NULL, "a/", "relative:a/"},
+        {NULL, ".", "relative:."},
+        {NULL, "", "relative:."},
+        {NULL, "..", "relative:.."},
+        {NULL, "../../a/../b", "relative:../../b"},
+        {NULL, "a/../../b", "relative:../b"},
+        {NULL, ".hidden", "relative:.hidden"},
+        {"/etc", "shadow", "/etc/shadow"},
+        {"/etc", "./cron.d//x", "/etc/cron.d/x"},
+        {"/etc/cron.d", "../shadow", "/etc/shadow"},
+        {"/var/lib", "../../../../etc/shadow", "/etc/shadow"},
+        {"/etc", ".", "/etc"},
+        {"/etc", "", "/etc"},
+        {"/etc", "x/", "/etc/x/"},
+        {"/etc", "..", "/"},
+        {"", "etc", "/etc"}, /* the root has no parts */
+        {"", "", "/"},
     };
     char text[TEXT_MAX + 1];
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        text_path(cases[i][0], strlen(cases[i][0]), text);
-        assert_string_equal(text, cases[i][1]);
+        text_path(cases[i][0], cases[i][1], strlen(cases[i][1]), text);
+        assert_string_equal(text, cases[i][2]);
     }
     char many[3000];
     memset(many, 'x', sizeof(many));
-    text_path(many, sizeof(many), text); /* cut, never past the end */
+    text_path(NULL, many, sizeof(many), text); /* cut, never past the end */
+    assert_int_equal(strlen(text), TEXT_MAX);
+    for (size_t i = 0; i < sizeof(many); i += 2)
+        many[i] = '/';
+    many[sizeof(many) - 1] = 0;
+    text_path(many, many, sizeof(many) - 1, text);
     assert_int_equal(strlen(text), TEXT_MAX);
 }
 
@@ -52,6 +79,16 @@ static void test_forms(void **state)
     assert_string_equal(normal(&r, TEXT_ADDRESS), "?:1");
     r = (struct record_text){.form = FORM_UNIX, .length = 8, .bytes = "/run/x.s"};
     assert_string_equal(normal(&r, TEXT_ADDRESS), "unix:/run/x.s");
+    r = (struct record_text){.form = FORM_UNIX, .length = 3, .bytes = "x.s"};
+    assert_string_equal(normal(&r, TEXT_ADDRESS), "unix:relative:x.s");
+    r.based = 1;
+    r.base_length = sizeof("vigia\0run");
+    memcpy(r.base, "vigia\0run", r.base_length); /* leaf first */
+    assert_string_equal(normal(&r, TEXT_ADDRESS), "unix:/run/vigia/x.s");
+    r.form = FORM_PATH;
+    assert_string_equal(normal(&r, TEXT_PATH), "/run/vigia/x.s");
+    r.base_length = 100000; /* whatever it says */
+    assert_non_null(strstr(normal(&r, TEXT_PATH), "/run/vigia/x.s"));
     r = (struct record_text){.form = FORM_UNIX, .length = 4, .bytes = "\0abc"};
     assert_string_equal(normal(&r, TEXT_ADDRESS), "unix:@abc");
     r = (struct record_text){.form = FORM_FAMILY, .value = 16};

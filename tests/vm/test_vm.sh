@@ -18,7 +18,7 @@ skip() { echo "SKIP: $*"; exit 77; }
 # each of its tests.
 declare -A tests=(
     [linux-image-cloud-amd64]='tests/test_cpus vm/test_cpus.py e2e/test_containers.sh'
-    [linux-image-6.12-cloud-amd64]='tests/test_cpus vm/test_cpus.py e2e/test_containers.sh tests/kernel/test_kernel_calls'
+    [linux-image-6.12-cloud-amd64]='tests/test_cpus vm/test_cpus.py e2e/test_containers.sh tests/kernel/test_kernel_calls tests/kernel/test_kernel_paths'
 )
 
 [ "$(uname -m)" = x86_64 ] || skip 'the emulated machine is an x86_64'
@@ -46,7 +46,8 @@ initrd_make() {
     python=$(/usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
     root=$("$build/tests/make_box" "$work" vm -p bash -p busybox -p dash -p ldd -p /usr/bin/python3 -p runc \
         -p sleep -p "$build/vigia" -p "$build/tests/make_box" -p "$build/tests/list_containers" \
-        -p "$build/tests/test_cpus" -p "$build/tests/kernel/test_kernel_calls" unused)
+        -p "$build/tests/test_cpus" -p "$build/tests/kernel/test_kernel_calls" \
+        -p "$build/tests/kernel/test_kernel_paths" unused)
     mkdir -p "$root$python" "$root$source" "$root/var/tmp"
     tar -c -C "$python" --exclude='./config-*' --exclude=./test --exclude=./dist-packages . | tar -x -C "$root$python"
     cp --parents tests/e2e/{vigia.py,containers.sh,test_containers.sh} tests/vm/test_cpus.py "$root$source/"
