@@ -100,16 +100,17 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
     return container_name(c, path, bit);
 }
 
-/* t comes into e's container from outside: a runtime brings it up, or somebody opens a session. */
+/* t comes into a container from outside. */
 static __always_inline void task_join(struct task_struct *t, struct container_entry *e, u32 number)
 {
-    struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (!s || (s->program && s->container != CONTAINER_UNKNOWN))
-        return; /* inside already, or inside another: its first container sticks to it */
-    if (!s->program)
-        s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
-    s->container = number;
-    state_join(t, s, e);
+    struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
+    if (!s) {
+        state_make(t, number, true);
+    } else if (s->container == CONTAINER_UNKNOWN) { /* else its first container sticks to it */
+        s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
+        s->joined_file = program_inode(t);
+        s->container = number;
+    }
 }
 
 SEC("tp_btf/cgroup_attach_task")

@@ -185,23 +185,28 @@ static __noinline int program_send(struct task_struct *t, struct task_state *s, 
     return 0;
 }
 
-static __always_inline void state_join(struct task_struct *t, struct task_state *s,
-                                       struct container_entry *e)
+/* Makes t's state, complete from its first moment: on another CPU t may be making calls. enters:
+ * from outside, as a runtime brings a container up or a session is opened. */
+static __noinline int state_make(struct task_struct *t, u32 number, bool enters)
 {
-    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
-    s->joined_file = program_inode(t);
+    struct task_state first = {.container = number,
+                               .program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1};
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
+    if (e && enters && e->decision != DECISION_HOST) {
+        first.joined = e->joins ? JOIN_SESSION : JOIN_START;
+        first.joined_file = program_inode(t);
+    }
+    struct task_state *s = bpf_task_storage_get(&tasks, t, &first, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (s && e && first.joined && s->program == first.program)
+        __sync_fetch_and_add(&e->joins, 1);
+    return 0;
 }
 
-/* Is in a container, but nobody inside forked it: it comes from outside, and is on its way in on
- * another CPU or was born into the cgroup (CLONE_INTO_CGROUP). Not whoever was there before us. */
-static __noinline int state_enter(struct task_struct *t, struct task_state *s, u32 number)
+/* Whoever is in a container, but was not forked inside, comes from outside: it is on its way in on
+ * another CPU, or was born into the cgroup (CLONE_INTO_CGROUP). Not whoever was there before us. */
+static __always_inline bool task_enters(struct task_struct *t)
 {
-    struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
-    if (!s || !e || e->decision == DECISION_HOST || !control.joins_from ||
-        BPF_CORE_READ(t, group_leader, start_time) < control.joins_from)
-        return 0;
-    state_join(t, s, e);
-    return 0;
+    return control.joins_from && BPF_CORE_READ(t, group_leader, start_time) >= control.joins_from;
 }
 
 /* The task's state, made where it is missing and the task is in a container (or is to be captured).
@@ -213,19 +218,12 @@ static __always_inline struct task_state *state_of(struct task_struct *t, u32 nu
         return s;
     /* One number for all threads: the leader's, if it has one already. */
     struct task_state *leader = bpf_task_storage_get(&tasks, t->group_leader, NULL, 0);
-    s = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (s && leader) {
-        *s = *leader;
-    } else if (s) {
-        s->container = CONTAINER_UNKNOWN;
-        s->program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1;
-        state_enter(t, s, number);
-        leader =
-            bpf_task_storage_get(&tasks, t->group_leader, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-        if (leader && leader != s && !leader->program) {
-            *leader = *s;
-        }
-    }
+    if (leader)
+        return bpf_task_storage_get(&tasks, t, leader, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    state_make(t, number, task_enters(t));
+    s = bpf_task_storage_get(&tasks, t, NULL, 0);
+    if (s && t->group_leader != t)
+        bpf_task_storage_get(&tasks, t->group_leader, s, BPF_LOCAL_STORAGE_GET_F_CREATE);
     return s;
 }
 

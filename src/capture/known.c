@@ -230,6 +230,7 @@ int known_program(struct known *k, const struct record_program *r, uint32_t cont
         known->path = strdup(path);
         known->arguments = strdup(arguments);
         known->program = id;
+        known->flags = p.flags;
     }
     return process_tell(k, &p, path, arguments);
 }
@@ -238,11 +239,12 @@ int known_fork(struct known *k, const struct record_process *r, uint32_t contain
 {
     struct process p = process_of(k, r, container);
     p.event = PROCESS_FORK;
-    p.flags = r->joined ? PROGRAM_JOINED : 0;
     struct known_process *known = process_get(k, r, container);
     struct known_process *parent = process_at(k, r->parent_tgid, r->parent_start);
+    p.flags = (uint8_t)((r->joined ? PROGRAM_JOINED : 0) |
+                        (parent ? parent->flags & ~(PROGRAM_JOINED | PROGRAM_SESSION) : 0));
     if (known)
-        known->program = p.program;
+        known->program = p.program, known->flags = p.flags;
     if (known && parent && !known->path) {
         known->path = parent->path ? strdup(parent->path) : NULL;
         known->arguments = parent->arguments ? strdup(parent->arguments) : NULL;
@@ -337,6 +339,7 @@ int known_snapshot(struct known *k, uint64_t now_ns)
                                 .tgid = p->tgid,
                                 .parent_tgid = p->parent_tgid,
                                 .tid = p->tgid,
+                                .flags = p->flags,
                                 .event = PROCESS_FOUND};
         int error = process_tell(k, &found, p->path, p->arguments);
         if (error)

@@ -11,6 +11,7 @@
 struct known_process {
     uint64_t start_ns, exit_ns, parent_start_ns, program; /* exit_ns 0: lives */
     uint32_t tgid, parent_tgid, container, older;         /* older: same tgid before, index + 1 */
+    uint8_t flags;                                        /* enum program_flag, of what it runs */
     char *path, *arguments;
 };
 
