@@ -273,7 +273,9 @@ struct control {
     u32 bins_side; /* 0, 1: where calls are counted now; the other one is at rest, and may be read
                     */
     u32 pad;
-    u64 joins_from; /* ns, monotonic: all containers of before were known then; 0 not yet */
+    u64 misses_told; /* calls for which the program was not run, as the last block told (kept by
+                        user space alone) */
+    u64 joins_from;  /* ns, monotonic: all containers of before were known then; 0 not yet */
 };
 
 /* What the agent keeps for its successor (kept by user space alone). */

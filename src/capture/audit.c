@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -108,7 +109,8 @@ static int degraded_read(struct capture *c, uint64_t second)
 {
     struct control *control = c->kernel->control;
     struct bin_key key, next;
-    int map = c->kernel->maps[MAP_BINS], cpus = (int)c->kernel->cpus;
+    int map = c->kernel->maps[MAP_BINS],
+        cpus = libbpf_num_possible_cpus(); /* may be past CPUS_MAX */
     CLEANUP(freep) struct bin_value *values = calloc((size_t)cpus, sizeof(*values));
     if (!values)
         return -ENOMEM;

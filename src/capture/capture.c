@@ -154,7 +154,7 @@ static int capture_setup(struct capture *c)
     k->control->level = LEVEL_FULL; /* whatever an agent before us had to do */
     c->draining = 2;                /* and what it left in the bins */
     c->records = c->records_committed = records_tail(k);
-    c->misses = c->misses_committed = kernel_misses(k);
+    c->misses = c->misses_committed = k->taken_up ? k->control->misses_told : kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();
     c->epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
@@ -398,7 +398,7 @@ void capture_commit(struct capture *c, const struct block *b)
     blinds_clear(c);
     degraded_clear(c);
     c->records_committed = c->records;
-    c->misses_committed = c->misses;
+    c->misses_committed = c->kernel->control->misses_told = c->misses;
     __atomic_sub_fetch(&c->kernel->control->no_ring, c->no_ring, __ATOMIC_RELAXED);
     c->uncommitted = false;
     for (uint32_t i = 0; i < c->n_changed; i++)

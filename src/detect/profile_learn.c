@@ -427,7 +427,7 @@ static int ascending(const void *a, const void *b)
 static void evict(struct profile *p)
 {
     struct contents *c = &p->contents;
-    if (c->n < c->n_max / 10 * 9)
+    if (!c->n || c->n < c->n_max / 10 * 9)
         return;
     CLEANUP(freep) uint32_t *last = malloc(c->n * sizeof(*last));
     if (!last)
