@@ -456,12 +456,13 @@ __noinline u64 text_deliver(struct record_text *r, u32 container)
     struct recent *recent = bpf_map_lookup_elem(&recents, &zero);
     if (!recent)
         return 0;
-    if (recent->key[i] == both && recent->epoch[i] == now.epoch)
+    u32 remembered = now.epoch + control.forgotten; /* both only rise */
+    if (recent->key[i] == both && recent->epoch[i] == remembered)
         return word;
     struct dictionary_entry *sent = bpf_map_lookup_elem(&dictionary, &key);
     if (sent && sent->epoch == now.epoch) {
         recent->key[i] = both;
-        recent->epoch[i] = now.epoch;
+        recent->epoch[i] = remembered;
         return word;
     }
     struct container_entry *e = bpf_map_lookup_elem(&containers, &container);

@@ -78,7 +78,7 @@ static __noinline int call_bin(struct ring *r, u32 sysno, u64 ret)
     if (v) {
         v->calls++;
         v->errors += ret >> 8;
-    } else if (bpf_map_update_elem(&bins, &key, &first, BPF_NOEXIST)) {
+    } else if (bpf_map_update_elem(&bins, &key, &first, BPF_ANY)) {
         call_drop(r);
     }
     *(volatile u64 *)&r->done = r->begun;
@@ -136,12 +136,12 @@ static __always_inline u32 argument_kind(u32 sysno)
 }
 
 /* Argument of a call of this ABI: word flags << 32 | hash, or 0. */
-static __noinline u64 argument_of_call(struct ring *r, struct task_struct *t,
-                                       const struct pt_regs *regs, u32 sysno, u64 ret)
+static __noinline u64 argument_of_call(struct ring *r, const struct pt_regs *regs, u32 sysno,
+                                       u32 kind, u64 ret)
 {
-    u32 kind = argument_kind(sysno), form = kind >> 8 & 0x7f; /* of either ABI */
+    u32 form = kind >> 8 & 0x7f; /* of either ABI */
     if ((form == ARGUMENT_EXEC || form == ARGUMENT_EXECAT) && ret == 0) {
-        struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
+        struct task_state *s = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), NULL, 0);
         return s ? s->exec : 0;
     }
     if ((form == ARGUMENT_CLONE3 || form == ARGUMENT_CLONE) && ret == 0)
@@ -168,8 +168,9 @@ int BPF_PROG(vigia_exit, struct pt_regs *regs, long ret)
     u64 class = ret_class_of(ret);
     u32 sysno = sysno_of(t, regs->orig_ax, &class), mode = r->wanted;
     u64 argument = 0, stamp = 0, latency = 0;
-    if (mode & MODE_ARGUMENTS && argument_kind(sysno))
-        argument = argument_of_call(r, t, regs, sysno, class);
+    u32 kind = mode & MODE_ARGUMENTS ? argument_kind(sysno) : 0;
+    if (kind)
+        argument = argument_of_call(r, regs, sysno, kind, class);
     if (!(mode & ~(MODE_WANTED | MODE_ARGUMENTS)) && !fresh) {
         call_write(m, false, sysno, class, argument >> 32, (u32)argument, 0, 0);
         return 0;
@@ -268,11 +269,9 @@ int BPF_PROG(vigia_fork, struct task_struct *parent, struct task_struct *child)
     struct task_state *s = bpf_task_storage_get(&tasks, parent, NULL, 0);
     if (!s)
         return 0;
-    struct task_state *c =
-        bpf_task_storage_get(&tasks, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    struct task_state *c = bpf_task_storage_get(&tasks, child, s, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (!c)
         return 0;
-    *c = *s;
     c->exec = 0;
     u32 decision = decision_of(c->container);
     if (child->pid != child->tgid || !decision_wanted(decision))
@@ -297,9 +296,7 @@ int BPF_PROG(vigia_exec, struct task_struct *t, int old_pid, struct linux_binprm
     struct task_state *s = state_of(t, now);
     if (!s)
         return 0;
-    if (s->container == CONTAINER_UNKNOWN)
-        s->container = now;
-    if (!known)
+    if (state_settle(t, s, now) || !known)
         s->joined_file = 0; /* what it runs now is what it came for */
     /* runc's init runs itself once more, from a mount of its own, before it enters the container's
      * files; whether it does so before or after it was put into the cgroup is chance. */

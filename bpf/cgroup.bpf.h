@@ -100,17 +100,14 @@ int BPF_PROG(vigia_mkdir, struct cgroup *c, const char *path)
     return container_name(c, path, bit);
 }
 
-/* t comes into a container from outside. */
-static __always_inline void task_join(struct task_struct *t, struct container_entry *e, u32 number)
+/* t comes into a container. */
+static __always_inline void task_join(struct task_struct *t, u32 number)
 {
     struct task_state *s = bpf_task_storage_get(&tasks, t, NULL, 0);
-    if (!s) {
+    if (s)
+        state_settle(t, s, number);
+    else
         state_make(t, number, true);
-    } else if (s->container == CONTAINER_UNKNOWN) { /* else its first container sticks to it */
-        s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
-        s->joined_file = program_inode(t);
-        s->container = number;
-    }
 }
 
 SEC("tp_btf/cgroup_attach_task")
@@ -129,7 +126,7 @@ int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struc
     if (e) {
         e->populated = 1;
         if (e->decision != DECISION_HOST)
-            task_join(t, e, number);
+            task_join(t, number);
     }
     if (e || bpf_task_storage_get(&tasks, t, NULL, 0))
         __sync_fetch_and_add(&control.generation, 1);

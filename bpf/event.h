@@ -270,9 +270,10 @@ struct control {
     u64 refused_texts;
     u64 seed[2];
     u64 capture_id, ring_words;
-    u32 bins_side; /* 0, 1: where calls are counted now; the other one is at rest, and may be read
-                    */
-    u32 pad;
+    u32 bins_side;   /* 0, 1: where calls are counted now; the other one is at rest, and may be read
+                      */
+    u32 forgotten;   /* raised when user space forgot texts: what a CPU remembers is looked up again
+                      */
     u64 misses_told; /* calls for which the program was not run, as the last block told (kept by
                         user space alone) */
     u64 joins_from;  /* ns, monotonic: all containers of before were known then; 0 not yet */

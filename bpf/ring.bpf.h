@@ -71,8 +71,7 @@ static __noinline int slot_fill(struct ring_slot *s, struct task_struct *t)
     struct task_state *state = state_of(t, now);
     u32 number = now;
     if (state) {
-        if (state->container == CONTAINER_UNKNOWN)
-            state->container = now;
+        state_settle(t, state, now);
         number = state->container;
         if (number != now)
             s->flags = CONTEXT_MOVED;

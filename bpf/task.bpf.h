@@ -202,6 +202,31 @@ static __noinline int state_make(struct task_struct *t, u32 number, bool enters)
     return 0;
 }
 
+/* Does a task stay with this container wherever it is moved to? Not with a cgroup of the host, nor
+ * with one that user space has not looked at yet (that of a service which starts a container at
+ * once). */
+static __noinline bool container_holds(u32 number)
+{
+    u32 decision = decision_of(number);
+    return decision == DECISION_WANTED || decision == DECISION_UNWANTED;
+}
+
+/* The task is in container `now`: it belongs to it from here on unless another one holds it.
+ * Returns whether it has just entered. */
+static __noinline bool state_settle(struct task_struct *t, struct task_state *s, u32 now)
+{
+    if (!s || s->container == now || now == CONTAINER_UNKNOWN || container_holds(s->container))
+        return false;
+    struct container_entry *e = bpf_map_lookup_elem(&containers, &now);
+    s->container = now;
+    s->sent_epoch = 0; /* its program was told as another's, if at all */
+    if (!e || e->decision == DECISION_HOST)
+        return false;
+    s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
+    s->joined_file = program_inode(t);
+    return true;
+}
+
 /* Whoever is in a container, but was not forked inside, comes from outside: it is on its way in on
  * another CPU, or was born into the cgroup (CLONE_INTO_CGROUP). Not whoever was there before us. */
 static __always_inline bool task_enters(struct task_struct *t)

@@ -215,6 +215,9 @@ static bool process_ended(void *user, uint32_t tgid, uint64_t start_ns)
 
 static int housekeeping(struct capture *c, uint64_t now_ns)
 {
+    if (c->known.forgot)
+        c->kernel->control->forgotten++;
+    c->known.forgot = false;
     if (now_ns >= c->cpus_ns) {
         c->cpus_ns = now_ns + NS_PER_S;
         if (kernel_add_cpus(c->kernel) && rings_add(c))
@@ -466,7 +469,7 @@ void capture_get_stats(const struct capture *c, struct capture_stats *ret)
         .containers_max = containers_max(c->containers),
         .threads_max = THREADS_MAX,
         .processes_max = KNOWN_PROCESSES_MAX,
-        .texts_max = 2 * KNOWN_TEXTS_MAX,
+        .texts_max = KNOWN_TEXTS_MAX,
         .refused_containers = containers_refused(c->containers) + c->decide.refused,
         .refused_threads = assembler_refused(c->assembler),
         .refused_processes = c->known.refused_processes,

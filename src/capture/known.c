@@ -18,15 +18,16 @@
 
 /* Entries of a generation. */
 #define PROGRAMS_MAX (1u << 16)
-#define SENT_MAX (1u << 17)
+#define SENT_MAX (1u << 16) /* less than the engine keeps: what it forgot is told again */
 
 /* The kernel sends a text again that we no longer know. */
 static void text_forget(uint64_t key, void *user)
 {
-    const struct known *k = user;
+    struct known *k = user;
     struct dictionary_key kernel_key = {(uint32_t)(key >> 32), (uint32_t)key};
     if (k->dictionary_map >= 0)
         bpf_map_delete_elem(k->dictionary_map, &kernel_key);
+    k->forgot = true;
 }
 
 void known_init(struct known *k)

@@ -28,6 +28,7 @@ struct known {
     uint32_t n_processes, free;      /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
+    bool forgot; /* a text was forgotten: for the caller to tell the kernel, and to clear */
     int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */
     struct block *block;              /* to which texts and processes go; set for each tick */
 };

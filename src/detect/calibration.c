@@ -183,9 +183,10 @@ static int load(struct profile *p, struct state *s)
     buf_init(&c->input, INPUT_MAX);
     state_u8(s, &c->phases), state_u64(s, &c->adopt_ns);
     uint64_t size = reader_u64(s->in);
-    buf_append(&c->input, reader_bytes(s->in, size), state_error(s) ? 0 : size);
+    const void *input = reader_bytes(s->in, size);
     if (state_error(s) || c->phases >= 1u << PHASES)
         return -EBADMSG;
+    buf_append(&c->input, input, size);
     start(c);
     return c->input.error;
 }

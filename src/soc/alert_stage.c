@@ -302,32 +302,8 @@ void alert_close(struct engine *e, struct alert_state *a)
     }
 }
 
-static bool open_alert(struct engine *e, const struct finding *f, const struct alert_state *linked)
-{
-    struct engine_container *c = f->container;
-    bool held = c->phase == PHASE_STARTUP && !profile_ready(c->profile, PHASE_STARTUP);
-    uint64_t opening[OPENING_KEYS];
-    opening_keys(e, f, opening);
-    struct alert_state *a = find_same(e, f, opening, held);
-    bool raised = !a && !held;
-    if (a && seen_container(a, c->key))
-        a->alert.repeats++;
-    if (!a)
-        a = alert_new(e, f, held, linked);
-    if (!a)
-        return false;
-    memcpy(a->opening, opening, sizeof(opening));
-    count_container(a, c->key);
-    a->opened_ns = f->now_ns;
-    a->alert.open = true;
-    c->alert = a->hash;
-    profile_alerted(c->profile, c->key, a->hash, f->now_ns, raised);
-    take(e, a, f, true);
-    return true;
-}
-
-/* Does a replica that was counted into another container's alert start a program, or touch what is
- * bold, that this alert has not shown? */
+/* Does a container that is not the alert's first start a program, or touch what is bold, that this
+ * alert has not shown? */
 static bool goes_further(const struct engine *e, const struct alert_state *a,
                          const struct finding *f)
 {
@@ -347,6 +323,32 @@ static bool goes_further(const struct engine *e, const struct alert_state *a,
         }
     }
     return false;
+}
+
+static bool open_alert(struct engine *e, const struct finding *f, const struct alert_state *linked)
+{
+    struct engine_container *c = f->container;
+    bool held = c->phase == PHASE_STARTUP && !profile_ready(c->profile, PHASE_STARTUP);
+    uint64_t opening[OPENING_KEYS];
+    opening_keys(e, f, opening);
+    struct alert_state *a = find_same(e, f, opening, held);
+    if (a && (a == linked || goes_further(e, a, f)))
+        a = NULL;
+    bool raised = !a && !held;
+    if (a && seen_container(a, c->key))
+        a->alert.repeats++;
+    if (!a)
+        a = alert_new(e, f, held, linked);
+    if (!a)
+        return false;
+    memcpy(a->opening, opening, sizeof(opening));
+    count_container(a, c->key);
+    a->opened_ns = f->now_ns;
+    a->alert.open = true;
+    c->alert = a->hash;
+    profile_alerted(c->profile, c->key, a->hash, f->now_ns, raised);
+    take(e, a, f, true);
+    return true;
 }
 
 /* Opens the container's own alert; its processes leave the group's. */

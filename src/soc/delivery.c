@@ -177,7 +177,6 @@ static int deliver(struct lane *l, json_t *row)
     }
 }
 
-/* True when told to stop. */
 /* The deliveries that are due, oldest first, and how many there are in all. */
 static int due(struct lane *l, const char *prefix, json_t **ret)
 {

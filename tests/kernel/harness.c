@@ -105,7 +105,7 @@ void harness_enter(struct harness *h, pid_t pid)
 }
 
 /* Other containers may run on the machine: only our own counts. */
-static bool ours(struct harness *h, uint32_t number)
+bool harness_ours(const struct harness *h, uint32_t number)
 {
     const struct container *c = containers_get(h->containers, number);
     return c && !strcmp(c->id, strrchr(h->cgroup, '/') + 1);
@@ -114,16 +114,16 @@ static bool ours(struct harness *h, uint32_t number)
 static void block_keep(struct harness *h, struct block *b)
 {
     for (uint32_t i = 0; i < b->n_windows && h->n_windows < KEPT_MAX; i++)
-        if (ours(h, b->windows[i].container))
+        if (harness_ours(h, b->windows[i].container))
             h->windows[h->n_windows++] = b->windows[i];
     for (uint32_t i = 0; i < b->n_texts && h->n_texts < KEPT_MAX; i++) {
-        if (!ours(h, b->texts[i].container))
+        if (!harness_ours(h, b->texts[i].container))
             continue;
         h->texts[h->n_texts] = b->texts[i];
         h->texts[h->n_texts++].text = strdup(b->texts[i].text);
     }
     for (uint32_t i = 0; i < b->n_processes && h->n_processes < KEPT_MAX; i++) {
-        if (!ours(h, b->processes[i].container))
+        if (!harness_ours(h, b->processes[i].container))
             continue;
         h->processes[h->n_processes] = b->processes[i];
         h->processes[h->n_processes].path = strdup(b->processes[i].path);
@@ -132,7 +132,7 @@ static void block_keep(struct harness *h, struct block *b)
     for (uint32_t i = 0; i < b->n_ledger; i++) {
         for (int k = 0; b->ledger[i].container == CONTAINER_UNKNOWN && k < DROP_REASONS; k++)
             h->nobodys[k] += b->ledger[i].dropped[k];
-        if (!ours(h, b->ledger[i].container))
+        if (!harness_ours(h, b->ledger[i].container))
             continue;
         h->seen += b->ledger[i].seen;
         h->delivered += b->ledger[i].delivered;
@@ -140,8 +140,8 @@ static void block_keep(struct harness *h, struct block *b)
             h->dropped[k] += b->ledger[i].dropped[k];
     }
     for (uint32_t i = 0; i < b->n_gaps; i++) {
-        h->gap_calls += ours(h, b->gaps[i].container) ? b->gaps[i].calls : 0;
-        h->n_gaps += ours(h, b->gaps[i].container);
+        h->gap_calls += harness_ours(h, b->gaps[i].container) ? b->gaps[i].calls : 0;
+        h->n_gaps += harness_ours(h, b->gaps[i].container);
     }
     h->n_blinds += b->n_blinds;
     h->n_blocks++;

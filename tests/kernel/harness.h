@@ -44,6 +44,8 @@ void harness_tick(struct harness *h);
 /* Waits for pid while ticking every 20 ms, then ticks until nothing comes. Returns the status. */
 int harness_wait(struct harness *h, pid_t pid);
 
+/* Is this the number of our container? */
+bool harness_ours(const struct harness *h, uint32_t number);
 /* Calls of a thread in order: numbers into ret, at most max; returns how many. tid 0: any. */
 uint32_t harness_calls(const struct harness *h, uint32_t tid, uint16_t *ret, uint32_t max);
 uint32_t harness_count(const struct harness *h, uint16_t sysno, int ret); /* ret -1: any */

@@ -2,6 +2,9 @@
  * whatever the thread, the other workloads and restarts do. */
 #include "test.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "base/buf.h"
 #include "soc/run.h"
 
@@ -115,6 +118,19 @@ static void test_end_while_calibrating(void **state)
             assert_null(again);
         bytes.data[n] ^= 0x5a;
     }
+    /* A length that is larger than what follows: before each profile, the calibration's copy too.
+     */
+    unsigned profiles = 0;
+    for (size_t n = 8; n + 8 < bytes.size; n++) {
+        if (memcmp(bytes.data + n, "rofile", 6) != 0)
+            continue;
+        uint64_t size, more = bytes.size;
+        memcpy(&size, bytes.data + n - 8, sizeof(size));
+        memcpy(bytes.data + n - 8, &more, sizeof(more));
+        profiles += engine_load(bytes.data, bytes.size, &r.options, &again) == -EBADMSG;
+        memcpy(bytes.data + n - 8, &size, sizeof(size));
+    }
+    assert_int_equal(profiles, 2);
     assert_int_equal(engine_profile_reset(r.engine, WORKLOAD), 0);
     assert_false(profile_calibrating(engine_profile_find(r.engine, WORKLOAD)));
     buf_done(&bytes);

@@ -327,6 +327,24 @@ static void test_a_replica_goes_further(void **state)
     assert_int_equal(engine_alerts(r.engine), 2);
     assert_int_equal(engine_alert(r.engine, 0)->replicas, 3);
     teardown(&r);
+
+    /* In its very first window, too. */
+    static const struct scene_call probe[] = {
+        {"getcwd", 0, NULL, 0}, {"ptrace", 0, NULL, 0}, {"uname", 0, NULL, 0}, {NULL, 0, NULL, 0}};
+    static const struct scene_call theft[] = {{"getcwd", 0, NULL, 0},
+                                              {"ptrace", 0, NULL, 0},
+                                              {"uname", 0, NULL, 0},
+                                              {"openat", 3, "/etc/shadow", ACCESS_READ},
+                                              {NULL, 0, NULL, 0}};
+    setup(&r);
+    learn(&r, 2);
+    scene_calls(&r.scene, 1, 100, "/usr/sbin/server", probe, 1);
+    serve(&r, 2, 2);
+    assert_int_equal(r.opened, 1);
+    scene_calls(&r.scene, 2, 200, "/usr/sbin/server", theft, 1);
+    serve(&r, 2, 2);
+    assert_int_equal(r.opened, 2);
+    teardown(&r);
 }
 
 static void test_startup_is_held_until_learnt(void **state)

@@ -194,7 +194,6 @@ export interface Live {
     started: number;
     calls_per_s: number;
     windows_per_s: number;
-    containers: number;
     latency: Delay; // from a call to its commit, scored
     alert_latency: Delay; // from the first strange call to its alert
     level: 'full' | 'no arguments' | 'bins only';
@@ -223,15 +222,8 @@ export interface Ledger extends LedgerSum {
     blind: Blind[];
     refused: Record<string, number>;
     corrupt: { file: string; reason: string }[];
-    containers: (Omit<LedgerSum, 'balanced' | 'degraded'> & {
-        key: string;
-        name: string;
-        workload: string;
-    })[];
+    containers: (LedgerSum & { key: string; name: string; workload: string })[];
 }
-
-/** As the pipeline counts one: the degraded are among the dropped. */
-export type ContainerLedger = Pick<LedgerSum, 'seen' | 'stored' | 'dropped'> & Partial<LedgerSum>;
 
 export interface OverviewWorkload {
     workload: string;
@@ -314,7 +306,7 @@ export interface ContainerDetail extends Container {
     processes: ContainerProcess[];
     series: { time: number; calls: number; errors: number }[];
     alerts: AlertSummary[];
-    ledger: ContainerLedger | null;
+    ledger: LedgerSum | null;
 }
 
 export interface Coverage {
