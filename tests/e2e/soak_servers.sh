@@ -146,18 +146,22 @@ mariadb_sql() { # CONTAINER SQL
     in_net "$1" mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -u app -papp --force -e "$2" shop
 }
 
+shop_statement() { # 0 to 7: one more statement of a shop into `sql`
+    case $1 in
+    0 | 1) sql+="INSERT INTO item (name, price) VALUES ('item $RANDOM', $RANDOM);" ;;
+    2) sql+="UPDATE item SET price = price + 1 WHERE id = $((RANDOM % 500));" ;;
+    3) sql+="DELETE FROM item WHERE id = $((RANDOM % 500));" ;;
+    4) sql+="SELECT COUNT(*), AVG(price) FROM item;" ;;
+    5) sql+="SELECT a.name FROM item a JOIN item b ON a.price = b.price ORDER BY a.name LIMIT 20;" ;;
+    6) sql+="BEGIN; INSERT INTO item (name, price) VALUES ('t', 1); ROLLBACK;" ;;
+    7) sql+="SELECT * FROM item WHERE price BETWEEN $RANDOM AND 30000 ORDER BY name;" ;;
+    esac
+}
+
 mariadb_mixed() {
     local i sql=
     for i in $(seq $((RANDOM % 40 + 5))); do
-        case $((RANDOM % 8)) in
-        0 | 1) sql+="INSERT INTO item (name, price) VALUES ('item $RANDOM', $RANDOM);" ;;
-        2) sql+="UPDATE item SET price = price + 1 WHERE id = $((RANDOM % 500));" ;;
-        3) sql+="DELETE FROM item WHERE id = $((RANDOM % 500));" ;;
-        4) sql+="SELECT COUNT(*), AVG(price) FROM item;" ;;
-        5) sql+="SELECT a.name FROM item a JOIN item b ON a.price = b.price ORDER BY a.name LIMIT 20;" ;;
-        6) sql+="BEGIN; INSERT INTO item (name, price) VALUES ('t', 1); ROLLBACK;" ;;
-        7) sql+="SELECT * FROM item WHERE price BETWEEN $RANDOM AND 30000 ORDER BY name;" ;;
-        esac
+        shop_statement $((RANDOM % 8))
     done
     mariadb_sql "$1" "$sql"
 }
@@ -238,17 +242,11 @@ postgres_mixed() {
     local i sql=
     for i in $(seq $((RANDOM % 40 + 5))); do
         case $((RANDOM % 12)) in
-        0 | 1) sql+="INSERT INTO item (name, price) VALUES ('item $RANDOM', $RANDOM);" ;;
-        2) sql+="UPDATE item SET price = price + 1 WHERE id = $((RANDOM % 500));" ;;
-        3) sql+="DELETE FROM item WHERE id = $((RANDOM % 500));" ;;
-        4) sql+="SELECT COUNT(*), AVG(price) FROM item;" ;;
-        5) sql+="SELECT a.name FROM item a JOIN item b ON a.price = b.price ORDER BY a.name LIMIT 20;" ;;
-        6) sql+="BEGIN; INSERT INTO item (name, price) VALUES ('t', 1); ROLLBACK;" ;;
-        7) sql+="SELECT * FROM item WHERE price BETWEEN $RANDOM AND 30000 ORDER BY name;" ;;
         8) sql+="CREATE TEMP TABLE t AS SELECT * FROM item LIMIT 50; DROP TABLE t;" ;;
         9) sql+="SELECT to_tsvector(name) @@ to_tsquery('item'), more->>'a', md5(name), now() FROM item LIMIT 30;" ;;
         10) sql+="COPY (SELECT * FROM item LIMIT 100) TO STDOUT;" ;;
         11) sql+="SELECT no_such_column FROM item;" ;;
+        *) shop_statement $((RANDOM % 8)) ;;
         esac
     done
     # A report that sorts on disk, in parallel, compiled: what is dear is rare.

@@ -52,3 +52,11 @@ uint32_t harness_count(const struct harness *h, uint16_t sysno, int ret); /* ret
 const struct text *harness_text(const struct harness *h, uint64_t id);
 bool harness_has_text(const struct harness *h, enum text_kind kind, enum text_access access,
                       const char *text);
+
+/* The calls of a thread in an order that can be made again: xorshift (Marsaglia 2003); x not 0. */
+static inline uint32_t random_next(uint32_t x)
+{
+    x ^= x << 13;
+    x ^= x >> 17;
+    return x ^ x << 5;
+}

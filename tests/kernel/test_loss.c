@@ -72,13 +72,6 @@ struct mover {
 };
 static struct mover *movers;
 
-static uint32_t random_next(uint32_t x)
-{
-    x ^= x << 13;
-    x ^= x >> 17;
-    return x ^ x << 5;
-}
-
 static void *move(void *arg)
 {
     struct mover *m = arg;

@@ -84,13 +84,6 @@ static struct { /* shared with the child */
     volatile bool stop;
 } *shared;
 
-static uint32_t random_next(uint32_t x)
-{
-    x ^= x << 13;
-    x ^= x >> 17;
-    return x ^ x << 5;
-}
-
 static void *move(void *arg)
 {
     struct mover *m = arg;
