@@ -214,10 +214,13 @@ static bool is_joined(const struct engine_process *p, uint64_t program)
 static struct profile_place place_of(const struct engine *e, const struct engine_container *c,
                                      uint64_t mono_ns)
 {
-    return (struct profile_place){.now_ns = engine_time(e, mono_ns),
+    uint64_t now_ns = engine_time(e, mono_ns);
+    return (struct profile_place){.now_ns = now_ns,
                                   .container = c->key,
                                   .phase = c->phase,
-                                  .start = c->start};
+                                  .start = c->start,
+                                  .young = c->start_ns &&
+                                           now_ns < c->start_ns + PROFILE_YOUNG_S * NS_PER_S};
 }
 
 /* A window or exec through profile and alert stage. */
