@@ -307,37 +307,8 @@ static uint32_t clean_kinds(struct profile *p, enum phase phase)
     return clean;
 }
 
-static void add_rate(struct limits *l, uint16_t sysno, uint32_t calls)
-{
-    uint32_t k = 0;
-    while (k < l->n_rates && l->rates[k].sysno != sysno)
-        k++;
-    if (k == RATES_MAX)
-        return;
-    if (k == l->n_rates)
-        l->rates[l->n_rates++] = (struct rate){.sysno = sysno};
-    l->rates[k].most = MAX(l->rates[k].most, calls);
-}
-
-/* How often starts made each call in a second, over all programs. */
-static void set_rates(const struct profile *p, struct limits *l)
-{
-    l->n_rates = 0;
-    for (uint32_t i = 0; i < p->bins[PHASE_STARTUP].n; i++) {
-        const struct bin_item *b = &p->bins[PHASE_STARTUP].items[i];
-        for (uint32_t k = 0; k < b->n_counts && !b->delta; k++) {
-            uint32_t calls = 0;
-            for (uint32_t j = 0; j < b->n_counts; j++)
-                calls += b->counts[j].sysno == b->counts[k].sysno ? b->counts[j].calls : 0;
-            add_rate(l, b->counts[k].sysno, calls);
-        }
-    }
-}
-
 int profile_calibrate(struct profile *p, enum phase phase)
 {
-    if (phase == PHASE_STEADY)
-        set_rates(p, &p->limits[phase]);
     CLEANUP(held_out_done) struct held_out h = {.n_detectors = p->n_detectors};
     h.minutes = MIN(profile_s(p, p->now_ns) / 60 + 1, (uint32_t)MINUTES_MAX);
     h.peak = calloc((size_t)h.minutes * p->n_detectors, sizeof(*h.peak));

@@ -95,11 +95,8 @@ static void request(struct profile *p, enum phase phase)
 void calibration_request(struct profile *p)
 {
     request(p, PHASE_STEADY);
-    if (p->starts_done < p->options.ready_starts)
-        return;
-    request(p, PHASE_STARTUP);
-    if (p->calibrate) /* steady running leaves out what starts show */
-        p->calibrate |= 1u << PHASE_STEADY;
+    if (p->starts_done >= p->options.ready_starts)
+        request(p, PHASE_STARTUP);
 }
 
 void calibration_again(struct profile *p)

@@ -15,7 +15,6 @@ enum phase { PHASE_STARTUP, PHASE_STEADY, PHASES };
 enum profile_state { PROFILE_LEARNING, PROFILE_READY, PROFILE_DRIFTING, PROFILE_RETIRED };
 
 #define PROFILE_DETECTORS_MAX 8
-#define PROFILE_YOUNG_S 300
 
 /* The reasons for the defaults: docs/ALERTS.md. The demo shortens the first four in its
  * configuration. */
@@ -50,7 +49,6 @@ struct profile_place {
     uint64_t container; /* key of the container */
     enum phase phase;
     uint32_t start; /* start-up: number of the start, from profile_start() */
-    bool young;     /* the container's start is less than PROFILE_YOUNG_S ago */
 };
 
 /* What the profile makes of a sample. Scores are of detectors that look at its kind; start-up

@@ -10,7 +10,6 @@ struct calibration;
 #define PROFILE_BLOCKS_FIRST 5 /* time blocks in the shortest learning */
 #define PROFILE_FOLDS 3
 #define PROFILE_DELTAS_MAX 4096
-#define RATES_MAX 256
 #define PROFILE_BINS_MAX 4096  /* bins kept per phase */
 #define PROFILE_BINS_STRIDE 16 /* of the seconds after learning one in so many is learnt */
 #define PROFILE_HOUR_S 3600
@@ -25,12 +24,6 @@ struct limits {
     double extend[CHANNELS];            /* in units of theta */
     uint32_t clean;                     /* bit per enum evidence_kind: opens alone */
     struct tail tail[CHANNELS];
-    /* Steady: the most calls in one second that starts showed. [n_rates] */
-    struct rate {
-        uint16_t sysno;
-        uint32_t most;
-    } rates[RATES_MAX];
-    uint32_t n_rates;
 };
 
 /* Contents that wait: for their hour to be merged, or for the verdict on an alert. */

@@ -129,26 +129,9 @@ static void halve_known(struct score *a, const struct score *startup)
     }
 }
 
-/* More calls than usual, but not more than a start made in a second, are half as strange: a server
- * does some of what belongs to its start with its first request (threads, memory, a helper). */
-static void halve_known_rates(const struct limits *l, struct score *s)
-{
-    for (uint32_t i = 0; i < s->n; i++) {
-        struct evidence *x = &s->items[i];
-        uint32_t k = 0;
-        while (k < l->n_rates && l->rates[k].sysno != x->sysno)
-            k++;
-        if (k == l->n_rates || (double)x->detail <= (double)x->normal ||
-            x->detail > l->rates[k].most)
-            continue;
-        x->strangeness /= 2;
-        s->value -= x->strangeness / MAX(s->per, 1.0);
-    }
-}
-
 /* Sequences that start-up taught are no news in steady running (a server that starts a thread
- * late), calls are half a news. Programs and arguments are: a start runs shells
- * and reads secrets that steady running has no business with (measured: docs/DETECTORS.md). */
+ * late), calls are half a news. Programs and arguments are: a start runs shells and reads secrets
+ * that steady running has no business with (measured: docs/DETECTORS.md). */
 void profile_score(const struct profile *p, enum phase phase, void *const *model, uint32_t d,
                    const struct sample *s, struct score *ret)
 {
@@ -375,8 +358,6 @@ void profile_second(struct profile *p, const struct profile_place *at, const str
         ret[d].n = 0, ret[d].value = 0;
         if (detector_sees(p->detector[d], SAMPLE_BIN) && !learning)
             profile_score(p, at->phase, p->model[at->phase], d, &s, &ret[d]);
-        if (at->young && at->phase == PHASE_STEADY)
-            halve_known_rates(&p->limits[PHASE_STEADY], &ret[d]);
     }
     if (learning) {
         profile_learn(p, at->phase, &s, 1);

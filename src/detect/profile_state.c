@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "detect/profile_internal.h"
 
-#define PROFILE_MAGIC UINT64_C(0x3330656c69666f72) /* "rofile03" */
+#define PROFILE_MAGIC UINT64_C(0x3230656c69666f72) /* "rofile02" */
 #define MODEL_MAX (UINT64_C(1) << 30)
 #define COUNTS_MAX (1 << 20)
 
@@ -33,9 +33,6 @@ static void limits_state(struct limits *l, struct state *s)
         state_f64(s, &l->theta[c]), state_f64(s, &l->extend[c]);
         tail_state(&l->tail[c], s);
     }
-    state_count(s, &l->n_rates, 6, RATES_MAX);
-    for (uint32_t i = 0; i < l->n_rates; i++)
-        state_u16(s, &l->rates[i].sysno), state_u32(s, &l->rates[i].most);
 }
 
 static void bins_state(struct bin_sample *b, struct state *s)

@@ -13,6 +13,8 @@
 #include "soc/engine_internal.h"
 
 #define BIN_COUNTS_MAX 65536
+#define YOUNG_NS (240 * NS_PER_S) /* after a container's start */
+#define YOUNG_MARGIN 1.5
 #define STARTUP_PAIRS_MAX 16384
 #define FORGET_BLOCKS 64 /* now and then is enough for what costs more */
 
@@ -176,6 +178,15 @@ static double novelty_value(const struct engine *e, const struct finding *f, con
     return value;
 }
 
+/* In its first minutes a server does for the first time what it does once (threads, memory,
+ * compiled code), and learning has seen few such minutes: its order of calls and its rates must be
+ * stranger. */
+static double young_margin(const struct engine_container *c, enum channel channel, uint64_t now_ns)
+{
+    bool young = c->phase == PHASE_STEADY && c->start_ns && now_ns < c->start_ns + YOUNG_NS;
+    return young && channel != CHANNEL_NOVELTY ? YOUNG_MARGIN : 1;
+}
+
 /* Rescores e->view for a sample of the finding and fills its values. */
 static void judge(struct engine *e, struct finding *f)
 {
@@ -189,7 +200,8 @@ static void judge(struct engine *e, struct finding *f)
         f->raw[d] = s->value;
         double value = channel == CHANNEL_NOVELTY
                            ? novelty_value(e, f, s)
-                           : profile_value(c->profile, c->phase, d, s->value);
+                           : profile_value(c->profile, c->phase, d, s->value) /
+                                 young_margin(c, channel, f->now_ns);
         f->share[d] = value;
         if (value > f->value[channel])
             f->value[channel] = value, f->detector[channel] = (uint8_t)d;
@@ -214,13 +226,10 @@ static bool is_joined(const struct engine_process *p, uint64_t program)
 static struct profile_place place_of(const struct engine *e, const struct engine_container *c,
                                      uint64_t mono_ns)
 {
-    uint64_t now_ns = engine_time(e, mono_ns);
-    return (struct profile_place){.now_ns = now_ns,
+    return (struct profile_place){.now_ns = engine_time(e, mono_ns),
                                   .container = c->key,
                                   .phase = c->phase,
-                                  .start = c->start,
-                                  .young = c->start_ns &&
-                                           now_ns < c->start_ns + PROFILE_YOUNG_S * NS_PER_S};
+                                  .start = c->start};
 }
 
 /* A window or exec through profile and alert stage. */
