@@ -122,8 +122,15 @@ static void test_another_root(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_true(harness_has_text(&h, TEXT_PATH, ACCESS_READ, "/etc/shadow"));
     assert_true(harness_has_text(&h, TEXT_PATH, ACCESS_READ, "/etc/gshadow"));
+    /* Up to the top of all mounts: longer than what we call it if we have another root ourselves.
+     */
     snprintf(text, sizeof(text), "%s/vigia-escape", top);
-    assert_true(harness_has_text(&h, TEXT_PATH, ACCESS_READ, text));
+    bool told = false;
+    for (uint32_t i = 0; i < h.n_texts; i++) {
+        const char *at = strstr(h.texts[i].text, text);
+        told |= at && !at[strlen(text)];
+    }
+    assert_true(told);
     harness_close(&h, false);
     snprintf(text, sizeof(text), "%s/jail/etc", top);
     for (int i = 0; i < 3; i++, *strrchr(text, '/') = 0)
