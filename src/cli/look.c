@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +77,11 @@ void look_warn_stale(struct look *l)
     char ago[WORDS_MAX];
     int r = store_get(l->store, STORE_STATE, "live", &live, NULL, NULL);
     double age = l->now - look_number(live, "time");
+    pid_t pid = (pid_t)look_number(live, "pid");
+    bool gone = pid > 0 && kill(pid, 0) && errno == ESRCH;
     if (r == -ENOENT)
         fprintf(stderr, "Vigia has not run on this data directory yet: start `vigia up`.\n");
-    else if (r == 0 && age > STALE_S)
+    else if (r == 0 && (age > STALE_S || gone))
         fprintf(stderr, "Vigia is not running: this is what it knew %s. Start `vigia up`.\n",
                 words_ago(look_number(live, "time"), l->now, ago));
 }

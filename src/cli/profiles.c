@@ -101,12 +101,16 @@ static void add_row(struct table *t, const json_t *p)
         table_note(t, "%s", look_text(p, "reason"));
 }
 
-static int print_table(const json_t *list)
+static int print_table(const json_t *list, const char *workload)
 {
     CLEANUP(table_freep) struct table *t = NULL;
     const json_t *p;
     size_t i;
     bool provisional = false;
+    if (json_array_size(list) == 0 && workload) {
+        printf("No workload is named %s: `vigia profiles` lists them.\n", workload);
+        return EXIT_OK;
+    }
     if (json_array_size(list) == 0) {
         puts("Nothing is learnt yet.\n"
              "  A workload appears here with its first calls while `vigia up` runs; it is ready\n"
@@ -170,7 +174,7 @@ static int run(int argc, char **argv)
         return EXIT_FAILED;
     if (!o.common.json) {
         look_warn_stale(&l);
-        return print_table(list);
+        return print_table(list, o.workload);
     }
     json_t *p;
     size_t i;

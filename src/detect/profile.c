@@ -284,6 +284,10 @@ static void startup_status(const struct profile *p, struct profile_phase_status 
         snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt", p->starts_done);
     else if (calibration_due(p, PHASE_STARTUP))
         snprintf(ret->reason, sizeof(ret->reason), "%u starts learnt, calibrating", p->starts_done);
+    else if (p->starts_done >= asked)
+        snprintf(ret->reason, sizeof(ret->reason),
+                 "%u starts seen: learnt when steady running is; until then held, not sent",
+                 p->starts_done);
     else
         snprintf(ret->reason, sizeof(ret->reason),
                  "%u of %u starts seen; until then what is strange in a start is held, not sent",

@@ -85,6 +85,21 @@ double engine_wall(const struct engine *e, uint64_t mono_ns)
     return (double)(int64_t)(mono_ns + e->block->wall_ns - e->block->mono_ns) / 1e9;
 }
 
+/* A node has one capture at a time: with a new one the containers of those before it are over. */
+static void captures_end(struct engine *e, const struct engine_capture *begins)
+{
+    for (uint32_t i = 0; i < e->n_containers; i++) {
+        struct engine_container *c = e->containers[i];
+        for (uint32_t k = 0; k < e->n_captures && !c->gone_ns; k++) {
+            const struct engine_capture *of = &e->captures[k];
+            if (of == begins || of->capture != c->capture || strcmp(of->node, begins->node) != 0)
+                continue;
+            c->info.state = CONTAINER_GONE;
+            c->gone_ns = MAX(e->now_ns, 1u);
+        }
+    }
+}
+
 /* More captures than the table has: the one not heard of for longest makes room. */
 static struct engine_capture *capture_get(struct engine *e, const struct block *b)
 {
@@ -98,6 +113,7 @@ static struct engine_capture *capture_get(struct engine *e, const struct block *
     *c = (struct engine_capture){.capture = b->capture, .offset_ns = b->wall_ns - b->mono_ns};
     memcpy(c->node, b->node, sizeof(c->node));
     c->node[sizeof(c->node) - 1] = 0;
+    captures_end(e, c);
     return c;
 }
 

@@ -514,6 +514,29 @@ static void test_text_of_an_alert_is_utf8(void **state)
     assert_non_null(strstr(json_string_value(json_object_get(j, "headline")), whole));
 }
 
+/* The agent was started anew without pins: its containers have other numbers now. */
+static void test_a_new_capture_ends_the_one_before(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 2);
+    const struct profile *p = engine_profile_find(r.engine, WORKLOAD);
+    assert_int_equal(engine_profile_containers(r.engine, p), 2);
+    uint64_t tick = r.scene.tick;
+    block_free(r.scene.block);
+    scene_init(&r.scene, SCENE_CAPTURE + 1);
+    r.scene.tick = tick;
+    step(&r);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    serve(&r, 1, 90);
+    assert_int_equal(engine_profile_containers(r.engine, p), 1);
+    struct engine_counters k;
+    engine_counters(r.engine, &k);
+    assert_int_equal(k.containers, 1); /* and they do not stay */
+    teardown(&r);
+}
+
 static void test_caps_are_counted(void **state)
 {
     (void)state;
@@ -636,6 +659,7 @@ int main(void)
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_malformed_state_is_refused),
         cmocka_unit_test(test_text_of_an_alert_is_utf8),
+        cmocka_unit_test(test_a_new_capture_ends_the_one_before),
         cmocka_unit_test(test_caps_are_counted),
         cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
