@@ -131,7 +131,9 @@ static int add_names(struct store *s, json_t *list)
         json_object_set(map, json_get_string(row, "key", ""), row);
     json_array_foreach (list, i, row) {
         const json_t *c = json_object_get(map, json_get_string(row, "key", ""));
-        json_object_set_new(row, "name", json_string(json_get_string(c, "name", "")));
+        const char *name = json_get_string(c, "name", "");
+        name = *name ? name : json_get_string(c, "id", "");
+        json_object_set_new(row, "name", json_string(name));
         json_object_set_new(row, "workload", json_string(json_get_string(c, "workload", "")));
     }
     return 0;
