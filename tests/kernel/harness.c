@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,7 +94,9 @@ pid_t harness_start(struct harness *h, int (*fn)(void *arg), void *arg)
     int fd = open(path, O_WRONLY);
     if (fd < 0 || write(fd, "0", 1) != 1)
         _exit(99);
-    _exit(fn(arg));
+    /* The call itself: before _exit a sanitizer makes one of its own. */
+    syscall(SYS_exit_group, fn(arg));
+    __builtin_unreachable();
 }
 
 void harness_enter(struct harness *h, pid_t pid)
