@@ -13,6 +13,7 @@
 #include "cli/config_schema.h"
 #include "detect/detector.h"
 #include "detect/profile.h"
+#include "soc/http.h"
 #include "soc/sink.h"
 
 #define CONFIG_SIZE_MAX (1u << 20)
@@ -228,23 +229,57 @@ static int set_scalar(const cyaml_schema_field_t *f, char *base, const char *nam
     return -EINVAL;
 }
 
+#define VARIABLE_MAX 128
+
+static void variable_name(const char *prefix, const char *key, char ret[VARIABLE_MAX])
+{
+    snprintf(ret, VARIABLE_MAX, "%s_%s", prefix, key);
+    for (char *p = ret; *p; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+}
+
+/* How many values it set, or -errno. */
 static int apply_environment(const cyaml_schema_field_t *fields, const char *prefix, char *base)
 {
+    int n = 0;
     for (const cyaml_schema_field_t *f = fields; f->key; f++) {
-        char name[128];
-        snprintf(name, sizeof(name), "%s_%s", prefix, f->key);
-        for (char *p = name; *p; p++)
-            *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+        char name[VARIABLE_MAX];
+        variable_name(prefix, f->key, name);
         int r = 0;
         const char *text = getenv(name);
-        if (f->value.type == CYAML_MAPPING)
+        if (f->value.type == CYAML_MAPPING) {
             r = apply_environment(f->value.mapping.fields, name, base + f->data_offset);
-        else if (text && f->value.type != CYAML_SEQUENCE)
+            n += r > 0 ? r : 0;
+        } else if (text && f->value.type != CYAML_SEQUENCE) {
             r = set_scalar(f, base, name, text);
+            n++;
+        }
         if (r < 0)
             return r;
     }
-    return 0;
+    return n;
+}
+
+static bool is_variable(const cyaml_schema_field_t *fields, const char *prefix, const char *text)
+{
+    for (const cyaml_schema_field_t *f = fields; f->key; f++) {
+        char name[VARIABLE_MAX];
+        variable_name(prefix, f->key, name);
+        size_t n = strlen(name);
+        if (f->value.type == CYAML_MAPPING
+                ? is_variable(f->value.mapping.fields, name, text)
+                : f->value.type != CYAML_SEQUENCE && !strncmp(text, name, n) && text[n] == '=')
+            return true;
+    }
+    return false;
+}
+
+void config_warn_environment(void)
+{
+    for (char **e = environ; *e; e++)
+        if (!strncmp(*e, "VIGIA_", 6) && !is_variable(config_fields, "VIGIA", *e))
+            log_warn("environment: %.*s names no key of the configuration and changes nothing",
+                     (int)strcspn(*e, "="), *e);
 }
 
 static int apply_defaults(const struct config_default *d, struct config *c)
@@ -301,10 +336,6 @@ static int config_check(const struct config *c, const char *path)
         log_error("%s: server: port: %u is not a port (1 to 65535)", path, c->server.port);
         return -EINVAL;
     }
-    if (!c->server.tls_certificate != !c->server.tls_key) {
-        log_error("%s: server: tls_certificate and tls_key belong together: give both", path);
-        return -EINVAL;
-    }
     if (c->spool.segment_mib > c->spool.size_max_mib / 2) {
         log_error("%s: spool: segment_mib (%u) must be at most half of size_max_mib (%u)", path,
                   c->spool.segment_mib, c->spool.size_max_mib);
@@ -316,7 +347,11 @@ static int config_check(const struct config *c, const char *path)
         return -EINVAL;
     }
     struct sink_options sinks[SINKS_MAX];
-    return sinks_check(sinks, config_sinks(c, sinks));
+    struct http_options http = config_http(c, sinks, config_sinks(c, sinks));
+    if (http_check(&http) == 0)
+        return 0;
+    log_error("%s: this cannot be used, for the reason above", path);
+    return -EINVAL;
 }
 
 int config_load(const char *path, const char *data, struct config **ret)
@@ -338,11 +373,16 @@ int config_load(const char *path, const char *data, struct config **ret)
                   CONFIG_SIZE_MAX);
         return text.error;
     }
+    bool is_file = r == 0;
     r = load_text((const char *)text.data, text.size - 1, name, &c);
-    if (r == 0)
-        r = apply_environment(config_fields, "VIGIA", (char *)c);
     if (r < 0)
         return r;
+    int n = apply_environment(config_fields, "VIGIA", (char *)c);
+    if (n < 0)
+        return n;
+    char place[PATH_MAX + 32]; /* where a value may come from, for the errors below */
+    snprintf(place, sizeof(place), "%s%s%s", is_file ? name : "", is_file && n ? " and " : "",
+             n ? "environment" : "");
     if (data) {
         free(c->data);
         c->data = strdup(data);
@@ -351,9 +391,9 @@ int config_load(const char *path, const char *data, struct config **ret)
     }
     r = apply_defaults(config_defaults, c);
     if (r == 0)
-        r = config_check(c, name);
+        r = config_check(c, place);
     if (r == 0)
-        r = detectors_end(c, name);
+        r = detectors_end(c, place);
     if (r < 0)
         return r;
     *ret = TAKE(c);
@@ -377,8 +417,18 @@ int config_write(const struct config *c, struct buf *ret)
         log_error("cannot write the configuration as YAML: %s", cyaml_strerror(err));
         return -EINVAL;
     }
-    buf_append(ret, text, size);
+    CLEANUP(freep) char *copy = strndup(text, size);
     cyaml_mem(NULL, text, 0);
+    if (!copy)
+        return -ENOMEM;
+    for (char *line = strtok(copy, "\n"); line; line = strtok(NULL, "\n")) {
+        char *colon = strstr(line, ": "), *end = NULL;
+        double number = colon ? strtod(colon + 2, &end) : 0;
+        if (colon && !*end && strchr(colon, 'e')) /* libcyaml writes 1.0000000000000000e+00 */
+            buf_printf(ret, "%.*s: %.15g\n", (int)(colon - line), line, number);
+        else
+            buf_printf(ret, "%s\n", line);
+    }
     return ret->error;
 }
 
@@ -426,6 +476,18 @@ char *config_path(const struct config *c, const char *name)
 {
     char *path = NULL;
     return asprintf(&path, "%s/%s", c->data, name) < 0 ? NULL : path;
+}
+
+struct http_options config_http(const struct config *c, const struct sink_options *sinks,
+                                uint32_t n_sinks)
+{
+    return (struct http_options){.address = c->server.address,
+                                 .port = (uint16_t)c->server.port,
+                                 .tls_certificate = c->server.tls_certificate,
+                                 .tls_key = c->server.tls_key,
+                                 .metrics_token = c->server.metrics_token,
+                                 .sinks = sinks,
+                                 .n_sinks = n_sinks};
 }
 
 uint32_t config_sinks(const struct config *c, struct sink_options *ret)

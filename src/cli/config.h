@@ -69,6 +69,9 @@ struct config {
  * of that name when not NULL. Every error is logged with file, line and what is allowed: -EINVAL.
  */
 int config_load(const char *path, const char *data, struct config **ret);
+/* Warns of variables in the environment that begin with VIGIA_ and name no key. They are no errors:
+ * Kubernetes makes VIGIA_SERVICE_HOST and its like for a service of that name. */
+void config_warn_environment(void);
 void config_free(struct config *c);
 DEFINE_CLEANUP(config_free, struct config *)
 
@@ -79,6 +82,11 @@ int config_schema(struct buf *ret);
 struct sink_options;
 /* The sinks as soc/sink.h has them, at most SINKS_MAX; strings stay the configuration's. */
 uint32_t config_sinks(const struct config *c, struct sink_options *ret);
+
+struct http_options;
+/* What the configuration says of the server, with those sinks; the rest is zero. */
+struct http_options config_http(const struct config *c, const struct sink_options *sinks,
+                                uint32_t n_sinks);
 
 /* "DATA/name", allocated. */
 char *config_path(const struct config *c, const char *name);

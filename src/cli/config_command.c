@@ -129,6 +129,7 @@ static int run(int argc, char **argv)
     if (config_load(o.common.config, o.common.data, &c) < 0)
         return EXIT_FAILED;
     if (strcmp(o.action, "check") == 0) {
+        config_warn_environment();
         puts(o.common.json ? "{\"valid\": true}" : "The configuration is right.");
         return EXIT_OK;
     }

@@ -194,18 +194,10 @@ static int soc_start(struct up *u)
         r = sink_runner_start(&sinks, &u->sink_runner);
     if (r < 0)
         return r;
-    struct http_options http = {
-        .address = u->config->server.address,
-        .port = (uint16_t)u->config->server.port,
-        .tls_certificate = u->config->server.tls_certificate,
-        .tls_key = u->config->server.tls_key,
-        .metrics_token = u->config->server.metrics_token,
-        .store_path = database,
-        .spool = spool,
-        .sinks = u->sinks,
-        .n_sinks = u->n_sinks,
-        .runner = u->sink_runner,
-    };
+    struct http_options http = config_http(u->config, u->sinks, u->n_sinks);
+    http.store_path = database;
+    http.spool = spool;
+    http.runner = u->sink_runner;
     r = http_start(&http, &u->http);
     if (r == 0)
         r = janitor_start(u->config, database, &u->janitor);
@@ -360,6 +352,7 @@ static int run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &u.options);
     if (config_load(u.options.common.config, u.options.common.data, &u.config) < 0)
         return EXIT_FAILED;
+    config_warn_environment();
     log_set_level(u.options.common.verbose ? LOG_LEVEL_DEBUG : (enum log_level)(u.config->log - 1));
     setvbuf(stdout, NULL, _IOLBF, 0);
     mallopt(M_MMAP_THRESHOLD, 1 << 20); /* large buffers go back to the kernel when freed */

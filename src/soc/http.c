@@ -268,9 +268,10 @@ static int check_pair(const struct http_options *o, const char *certificate, con
     return -EINVAL;
 }
 
-static int parse_address(struct http *h, struct sockaddr_storage *ret)
+static int parse_address(const struct http_options *o, struct sockaddr_storage *ret,
+                         bool *ret_loopback)
 {
-    const char *text = h->options.address;
+    const char *text = o->address;
     struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
     memset(ret, 0, sizeof(*ret));
@@ -278,29 +279,30 @@ static int parse_address(struct http *h, struct sockaddr_storage *ret)
         text = "127.0.0.1";
     if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
-        v4->sin_port = htons(h->options.port);
-        h->loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+        v4->sin_port = htons(o->port);
+        *ret_loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
     } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(h->options.port);
-        h->loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+        v6->sin6_port = htons(o->port);
+        *ret_loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
     } else {
-        log_error("server address \"%s\": give an IPv4 or IPv6 address of this machine",
-                  h->options.address);
+        log_error("server address \"%s\": give an IPv4 or IPv6 address of this machine", text);
         return -EINVAL;
     }
     return 0;
 }
 
-static int check_options(struct http *h)
+static int check_options(const struct http_options *o, struct sockaddr_storage *ret,
+                         bool *ret_loopback)
 {
-    const struct http_options *o = &h->options;
+    int r = parse_address(o, ret, ret_loopback);
+    if (r < 0)
+        return r;
     if (!o->tls_certificate != !o->tls_key) {
-        log_error("server: give both a TLS certificate and its key, or neither");
+        log_error("server: tls_certificate and tls_key belong together: give both");
         return -EINVAL;
     }
-    h->tls = o->tls_certificate;
-    if (!h->loopback && !h->tls) {
+    if (!*ret_loopback && !o->tls_certificate) {
         log_error(
             "server: listening on %s would send passwords in the clear; give a TLS certificate "
             "and key (server: tls_certificate, tls_key), or listen on 127.0.0.1",
@@ -389,6 +391,13 @@ static double utc_offset_s(void)
 
 DEFINE_CLEANUP(http_stop, struct http *)
 
+int http_check(const struct http_options *options)
+{
+    struct sockaddr_storage address;
+    bool loopback;
+    return check_options(options, &address, &loopback);
+}
+
 int http_start(const struct http_options *options, struct http **ret)
 {
     struct sockaddr_storage address;
@@ -405,9 +414,8 @@ int http_start(const struct http_options *options, struct http **ret)
     h->utc_offset_s = utc_offset_s();
     pthread_mutex_init(&h->readers_mutex, NULL);
     pthread_cond_init(&h->readers_given, NULL);
-    int r = parse_address(h, &address);
-    if (r == 0)
-        r = check_options(h);
+    h->tls = options->tls_certificate;
+    int r = check_options(&h->options, &address, &h->loopback);
     if (r == 0)
         r = user_start();
     if (r == 0)

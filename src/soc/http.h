@@ -31,6 +31,9 @@ struct http_options {
     uint32_t request_s;         /* 0: 30; a request that is not complete by then is cut off */
 };
 
+/* What can be said before anything is started: address, TLS, sinks. Logs; 0 or -EINVAL. */
+int http_check(const struct http_options *options);
+
 /* Logs and returns -EINVAL (options), -EADDRINUSE, -EACCES, or what store_open() says. The store
  * must exist already or be one that this process may create. */
 int http_start(const struct http_options *options, struct http **ret);

@@ -91,7 +91,9 @@ int sq_check_file(const char *path, bool read_only)
     ssize_t size = fd < 0 ? -1 : read(fd, page, sizeof(page));
     if (size < 0) {
         int r = -errno;
-        log_error("open database %s: %s", path, strerror(errno));
+        log_error("open database %s: %s; say where it is with --data DIR, and read it as root or as"
+                  " its owner",
+                  path, strerror(-r));
         return r;
     }
     /* Empty: made and not yet filled, perhaps by a process that was killed there. */

@@ -21,6 +21,7 @@ static int load(const char *text, struct config **ret, char log[static 1024])
     fflush(stderr);
     int saved = dup(STDERR_FILENO);
     assert_non_null(freopen(log_path, "w", stderr));
+    config_warn_environment();
     int r = config_load(path, NULL, ret);
     fflush(stderr);
     dup2(saved, STDERR_FILENO);
@@ -92,6 +93,8 @@ static void errors_name_file_line_and_what_is_allowed(void **state)
         {"server: [\n", ":1:", "allowed keys"},
         {"server:\n\tport: 1\n", ":1:", "here or on a line below"},
         {"server: {tls_key: k}\n", ":", "belong together"},
+        {"server: {address: 0.0.0.0}\n", ":", "in the clear"},
+        {"server: {address: here}\n", ":", "IPv4 or IPv6"},
         {"detection: {alerts_per_day: 0.0000001}\n", ":", "between"},
         {"detection: {detectors: [stide, jaccard]}\n", ":",
          "no \"jaccard\"; there are: novelty, stide"},
@@ -118,7 +121,14 @@ static void the_environment_overrides_the_file(void **state)
     assert_int_equal(load("server:\n  port: 5\n", &c, log), 0);
     assert_int_equal(c->server.port, 99);
     assert_string_equal(c->data, "/elsewhere");
+    assert_string_equal(log, "");
     config_free(TAKE(c));
+    setenv("VIGIA_SERVERPORT", "99", 1);
+    setenv("VIGIA_SERVER_PORT", "70000", 1);
+    assert_int_equal(load("", &c, log), -EINVAL);
+    assert_non_null(strstr(log, "VIGIA_SERVERPORT names no key"));
+    assert_non_null(strstr(log, " and environment: server: port"));
+    unsetenv("VIGIA_SERVERPORT");
     setenv("VIGIA_SERVER_PORT", "x", 1);
     assert_int_equal(load("", &c, log), -EINVAL);
     assert_non_null(strstr(log, "VIGIA_SERVER_PORT"));
@@ -136,6 +146,7 @@ static void what_is_written_can_be_loaded(void **state)
     assert_int_equal(load("containers: {exclude: [a, b]}\n", &c, log), 0);
     assert_int_equal(config_write(c, &text), 0);
     buf_u8(&text, 0);
+    assert_non_null(strstr((char *)text.data, "alerts_per_day: 1\n"));
     assert_int_equal(load((char *)text.data, &again, log), 0);
     assert_int_equal(again->containers.n_exclude, 2);
     assert_int_equal(again->retention.windows_days, c->retention.windows_days);

@@ -29,7 +29,9 @@ class Server:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the server did not start: {self.errors()}")
+            text = self.errors()
+            self.stop(ended=self.process.wait(timeout=30))
+            raise RuntimeError(f"the server did not start: {text}")
         told = json.loads(line)
         self.url, self.password = told["url"], told["password"]
         self.tls = self.url.startswith("https")
@@ -49,7 +51,8 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def stop(self):
+    def stop(self, ended=0):
+        """ended: the status that is right, beside that of kill()."""
         if self.process.poll() is None:
             self.process.stdin.close()
         status = self.process.wait(timeout=30)
@@ -57,7 +60,7 @@ class Server:
         self.log.close()
         if not self.keep:
             shutil.rmtree(self.directory)
-        if status not in (0, -9) or "Sanitizer" in text:
+        if status not in (ended, -9) or "Sanitizer" in text:
             raise RuntimeError(f"the server ended with {status}: {text[-4000:]}")
 
     def __enter__(self):

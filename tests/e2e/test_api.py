@@ -504,7 +504,7 @@ def test_tls():
         pair = [f"certificate={d}/cert.pem", f"key={d}/key.pem"]
         os.chmod(d + "/key.pem", 0o600)
         for options, why in [(["address=0.0.0.0"], "in the clear"), (["address=::"], "in the clear"),
-                             (["address=0.0.0.0", pair[0]], "both a TLS certificate and its key"),
+                             (["address=0.0.0.0", pair[0]], "belong together: give both"),
                              (["address=vigia.example"], "IPv4 or IPv6 address"),
                              ([pair[0], f"key={d}/cert.pem"], "TLS"),
                              ([pair[0], f"key={d}/none.pem"], "none.pem")]:
