@@ -171,9 +171,11 @@ int table_print(const struct table *t, FILE *out, unsigned width)
 {
     unsigned widths[TABLE_COLUMNS_MAX];
     const bool bold = out == stdout && table_is_colored();
+    const bool cut = width || isatty(STDOUT_FILENO) || getenv("COLUMNS");
     width = width ? width : table_width();
     measure(t, widths);
-    fit(t, widths, width);
+    if (cut)
+        fit(t, widths, width);
     fputs(bold ? "\033[1m" : "", out);
     print_row(t, out, widths, NULL);
     fputs(bold ? "\033[0m" : "", out);

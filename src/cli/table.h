@@ -27,7 +27,8 @@ DEFINE_CLEANUP(table_free, struct table *)
 void table_cell(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An indented line under the row just filled. */
 void table_note(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* -ENOMEM if any cell was lost to that. width 0: table_width(). */
+/* -ENOMEM if any cell was lost to that. width 0: table_width(); into a pipe or a file, where other
+ * programs read, no cell is cut. */
 int table_print(const struct table *t, FILE *out, unsigned width);
 
 /* Of the terminal, or of COLUMNS, else 100; at least 40. */
