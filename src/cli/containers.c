@@ -4,6 +4,7 @@
 
 #include "cli/look.h"
 #include "cli/table.h"
+#include "soc/json.h"
 
 enum { OPTION_ALL = 256 };
 
@@ -59,13 +60,6 @@ static const struct table_column columns[] = {
     {"WATCHED", false, 10},   {"CALLS", true, 0},   {"RATE", true, 0},       {"SINCE", true, 0},
 };
 
-/* The runtime's id is what is left when metadata is missing. */
-static const char *name_of(const json_t *c)
-{
-    const char *name = look_text(c, "name");
-    return *name ? name : *look_text(c, "id") ? look_text(c, "id") : look_text(c, "key");
-}
-
 static const char *or_dash(const char *s)
 {
     return *s ? s : "-";
@@ -73,9 +67,9 @@ static const char *or_dash(const char *s)
 
 static void add_row(struct table *t, const json_t *c, double now)
 {
-    char text[WORDS_MAX], rate[WORDS_MAX];
+    char text[WORDS_MAX], rate[WORDS_MAX], label[CONTAINER_LABEL_MAX];
     const bool gone = strcmp(look_text(c, "state"), "gone") == 0;
-    table_cell(t, "%.64s", name_of(c));
+    table_cell(t, "%s", json_container_label(c, label));
     table_cell(t, "%s", or_dash(look_text(c, "image")));
     table_cell(t, "%s", or_dash(look_text(c, "workload")));
     table_cell(t, "%s", or_dash(look_text(c, "state")));

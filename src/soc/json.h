@@ -2,6 +2,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -25,4 +26,18 @@ static inline double json_get_number(const json_t *object, const char *name, dou
 {
     const json_t *v = json_object_get(object, name);
     return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+/* How lists name a container: "pod/name", "name", "pod" (its sandbox), or the runtime's id, which
+ * is what is left when metadata is missing. */
+#define CONTAINER_LABEL_MAX 300
+static inline const char *json_container_label(const json_t *container,
+                                               char ret[static CONTAINER_LABEL_MAX])
+{
+    const char *pod = json_get_string(container, "pod", "");
+    const char *name = json_get_string(container, "name", "");
+    const char *id = json_get_string(container, "id", "");
+    const char *rest = *name || *pod ? name : *id ? id : json_get_string(container, "key", "");
+    snprintf(ret, CONTAINER_LABEL_MAX, "%.150s%s%.140s", pod, *pod && *rest ? "/" : "", rest);
+    return ret;
 }

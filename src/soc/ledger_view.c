@@ -131,9 +131,8 @@ static int add_names(struct store *s, json_t *list)
         json_object_set(map, json_get_string(row, "key", ""), row);
     json_array_foreach (list, i, row) {
         const json_t *c = json_object_get(map, json_get_string(row, "key", ""));
-        const char *name = json_get_string(c, "name", "");
-        name = *name ? name : json_get_string(c, "id", "");
-        json_object_set_new(row, "name", json_string(name));
+        char label[CONTAINER_LABEL_MAX];
+        json_object_set_new(row, "name", json_text(json_container_label(c, label)));
         json_object_set_new(row, "workload", json_string(json_get_string(c, "workload", "")));
     }
     return 0;

@@ -252,7 +252,8 @@ static void test_containers_and_profiles(void **state)
 {
     (void)state;
     put(STORE_CONTAINER, "0000000000000007-1", T0,
-        "{\"name\": \"web\", \"id\": \"00ff\", \"image\": \"nginx\", \"workload\": \"shop/web\","
+        "{\"name\": \"web\", \"pod\": \"shop-1\", \"id\": \"00ff\", \"image\": \"nginx\", "
+        "\"workload\": \"shop/web\","
         " \"state\": \"running\", \"wanted\": true, \"attached\": true, \"reason\": \"\","
         " \"born\": 1764000000, \"gone\": null, \"calls\": 1234567, \"calls_per_s\": 950.7}");
     put(STORE_CONTAINER, "0000000000000007-2", T0,
@@ -262,6 +263,7 @@ static void test_containers_and_profiles(void **state)
     expect("1.23 M");
     expect("951/s");
     expect("found running");
+    expect("shop-1/web");
     expect_not("pause");
     expect_readable();
     assert_int_equal(vigia("containers --all"), 0);
