@@ -1,4 +1,5 @@
 /* vigia alerts */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,13 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
+static void take_id(struct argp_state *state, struct options *o, const char *id)
+{
+    if (o->id)
+        argp_error(state, "one alert at a time, not %s and %s", o->id, id);
+    o->id = id;
+}
+
 static error_t parse_change(int key, char *arg, struct argp_state *state, struct options *o)
 {
     static const char *const states[] = {[OPTION_ACKNOWLEDGE - OPTION_ACKNOWLEDGE] = "acknowledged",
@@ -60,7 +68,7 @@ static error_t parse_change(int key, char *arg, struct argp_state *state, struct
     if (o->become)
         argp_error(state, "one of --acknowledge, --close, --reopen at a time");
     o->become = states[key - OPTION_ACKNOWLEDGE];
-    o->id = arg;
+    take_id(state, o, arg);
     return 0;
 }
 
@@ -102,7 +110,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'n': {
         char *end;
         o->limit = strtoul(arg, &end, 10);
-        if (*end || !*arg || o->limit == 0)
+        if (*end || !isdigit((unsigned char)*arg) || o->limit == 0)
             argp_error(state, "--limit is a number from 1 on");
         return 0;
     }
@@ -113,7 +121,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->watch = true;
         return 0;
     case OPTION_ID:
-        o->id = arg;
+        take_id(state, o, arg);
         return 0;
     case OPTION_ACKNOWLEDGE:
     case OPTION_CLOSE:

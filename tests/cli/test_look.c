@@ -169,6 +169,15 @@ static void test_alerts_are_listed_newest_first(void **state)
     expect("aaaa");
     expect_not("bbbb");
     assert_int_equal(vigia("alerts --state nonsense"), 2);
+    assert_int_equal(vigia("alerts --limit 1"), 0);
+    expect_not("aaaa");
+    const char *const limits[] = {"0", "-1", "'+ 1'", "' 1'", "''", "2x"};
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "alerts --limit %s", limits[i]);
+        assert_int_equal(vigia(line), 2);
+        expect("--limit is a number from 1 on");
+    }
 }
 
 static void test_one_alert_reads_as_a_story(void **state)
@@ -194,6 +203,10 @@ static void test_closing_leaves_history_word_and_audit(void **state)
     (void)state;
     put_alert("aaaa000000000001", "new", T0, "nginx started a shell");
     assert_int_equal(vigia("alerts --close aaaa"), 2); /* without a verdict */
+    assert_int_equal(vigia("alerts --close aaaa --verdict incident --id bbbb"), 2);
+    expect("not aaaa and bbbb");
+    assert_int_equal(vigia("alerts --id bbbb --reopen aaaa"), 2);
+    assert_int_equal(vigia("alerts --id bbbb --id aaaa"), 2);
     assert_int_equal(vigia("alerts --acknowledge aaaa --note 'on it'"), 0);
     assert_int_equal(vigia("alerts --close aaaa --verdict false-alarm --json"), 0);
     json_auto_t *a = json_loads(output, 0, NULL);
