@@ -1,10 +1,12 @@
 #include "base/log.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#include "base/utf8.h"
 
 static enum log_level log_max = LOG_LEVEL_INFO;
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -23,11 +25,17 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    /* Names of containers and files come from outside: no control character reaches a terminal. */
-    for (char *p = text; *p; p++) {
-        if (iscntrl((unsigned char)*p))
-            *p = '?';
+    /* Names of containers and files come from outside: nothing reaches a terminal that it obeys. */
+    char *out = text;
+    uint32_t c;
+    for (size_t at = 0, n; text[at]; at += n) {
+        n = utf8_decode(text + at, &c);
+        if (utf8_is_unsafe(c))
+            *out++ = '?';
+        else
+            out = (char *)memmove(out, text + at, n) + n;
     }
+    *out = '\0';
     struct timespec now;
     struct tm tm;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -1,8 +1,9 @@
 #include "base/utf8.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
 
 /* Length of the well-formed sequence at s; 0 if there is none, then *ret_bad is the length of the
  * ill-formed part to be replaced (1..3). The second byte alone decides about overlong forms,
@@ -62,4 +63,31 @@ char *utf8_copy(const char *s, size_t size)
     }
     copy[out] = '\0';
     return copy;
+}
+
+size_t utf8_decode(const char *s, uint32_t *ret)
+{
+    const uint8_t *at = (const uint8_t *)s;
+    size_t bad, n = sequence(at, SIZE_MAX, &bad); /* a NUL ends every sequence */
+    *ret = !n ? UTF8_ILL_FORMED : n == 1 ? at[0] : at[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        *ret = *ret << 6 | (at[i] & 0x3f);
+    return n ? n : 1;
+}
+
+/* Control characters, separators of lines, marks of direction, tags, private use. */
+bool utf8_is_unsafe(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } unsafe[] = {
+        {0, 0x1f},        {0x7f, 0x9f},       {0x61c, 0x61c},        {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f},   {0xfeff, 0xfeff},      {0xfff9, 0xfffb},
+        {0xe000, 0xf8ff}, {0xe0000, 0xe0fff}, {0xf0000, UINT32_MAX},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(unsafe); i++) {
+        if (c >= unsafe[i].first && c <= unsafe[i].last)
+            return true;
+    }
+    return false;
 }

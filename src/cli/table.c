@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #define GAP 2
 #define NOTE_INDENT 4
@@ -207,28 +208,6 @@ bool table_is_colored(void)
 
 /* ---- text ---- */
 
-/* The code point at s and its bytes; 0 bytes when they are not UTF-8 (RFC 3629). */
-static size_t decode(const unsigned char *s, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-    uint32_t c = n == 1 ? s[0] : n ? s[0] & (0x7fu >> n) : 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    if (n > 1 && (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)))
-        return 0;
-    *ret = c;
-    return n;
-}
-
 struct range {
     uint32_t first, last;
 };
@@ -240,18 +219,6 @@ static bool is_in(uint32_t c, const struct range *ranges, size_t n)
             return true;
     }
     return false;
-}
-
-/* Control characters, separators of lines, marks of direction (they make text read otherwise than
- * it is: https://trojansource.codes), tags, private use. */
-static bool is_unsafe(uint32_t c)
-{
-    static const struct range unsafe[] = {
-        {0, 0x1f},        {0x7f, 0x9f},       {0x61c, 0x61c},      {0x200b, 0x200f},
-        {0x2028, 0x202e}, {0x2060, 0x206f},   {0xfeff, 0xfeff},    {0xfff9, 0xfffb},
-        {0xe000, 0xf8ff}, {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff},
-    };
-    return is_in(c, unsafe, ARRAY_SIZE(unsafe));
 }
 
 /* Near enough to Unicode's East Asian Width and the combining marks of common scripts. */
@@ -271,10 +238,10 @@ static unsigned width_of(uint32_t c)
 
 static size_t character(const char *s, unsigned *ret_width)
 {
-    uint32_t c = 0;
-    size_t n = decode((const unsigned char *)s, &c);
-    *ret_width = n ? width_of(c) : 1;
-    return n ? n : 1;
+    uint32_t c;
+    size_t n = utf8_decode(s, &c);
+    *ret_width = width_of(c);
+    return n;
 }
 
 char *table_escape(const char *s)
@@ -283,15 +250,14 @@ char *table_escape(const char *s)
     if (!out)
         return NULL;
     while (*s) {
-        uint32_t c = 0;
-        size_t n = decode((const unsigned char *)s, &c);
-        if (n == 0 || (n == 1 && is_unsafe(c))) {
+        uint32_t c;
+        size_t n = utf8_decode(s, &c);
+        if (n == 1 && utf8_is_unsafe(c)) {
             static const char letters[] = "tnr";
-            const char *letter = *s ? strchr("\t\n\r", *s) : NULL;
+            const char *letter = strchr("\t\n\r", *s);
             at += letter ? sprintf(at, "\\%c", letters[letter - strchr("\t\n\r", '\t')])
                          : sprintf(at, "\\x%02x", (unsigned char)*s);
-            n = 1;
-        } else if (is_unsafe(c)) {
+        } else if (utf8_is_unsafe(c)) {
             at += sprintf(at, "\\u{%x}", c);
         } else {
             memcpy(at, s, n);

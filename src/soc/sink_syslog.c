@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "base/utf8.h"
 #include "soc/json.h"
 #include "soc/sink.h"
 
@@ -28,23 +29,26 @@ struct syslog {
 
 /* ---- the message ---- */
 
-/* PARAM-VALUE: '"', '\' and ']' are escaped (6.3.3); control characters have no place in a line. */
-static void append_value(struct buf *b, const char *s)
+/* What has no place in a line, and what a terminal obeys that shows the log, becomes a blank. The
+ * characters of escaped get a '\' before them. */
+static void append_text(struct buf *b, const char *s, const char *escaped)
 {
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\' || *s == ']')
-            buf_printf(b, "\\%c", *s);
-        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+    uint32_t c;
+    for (size_t n; *s; s += n) {
+        n = utf8_decode(s, &c);
+        if (utf8_is_unsafe(c))
             buf_printf(b, " ");
+        else if (strchr(escaped, *s))
+            buf_printf(b, "\\%c", *s);
         else
-            buf_append(b, s, 1);
+            buf_append(b, s, n);
     }
 }
 
 static void append_param(struct buf *b, const char *name, const char *value)
 {
     buf_printf(b, " %s=\"", name);
-    append_value(b, value);
+    append_text(b, value, "\"\\]"); /* PARAM-VALUE, 6.3.3 */
     buf_printf(b, "\"");
 }
 
@@ -104,8 +108,7 @@ int syslog_message(const struct sink_delivery *d, struct buf *ret)
     snprintf(number, sizeof(number), "%.3f", json_get_number(d->alert, "first", 0));
     append_param(ret, "first", number);
     buf_printf(ret, "] ");
-    for (const char *p = json_get_string(d->alert, "headline", ""); *p; p++)
-        buf_append(ret, (unsigned char)*p < 0x20 || *p == 0x7f ? " " : p, 1);
+    append_text(ret, json_get_string(d->alert, "headline", ""), "");
     return ret->error;
 }
 

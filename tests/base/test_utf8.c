@@ -52,11 +52,44 @@ static void every_pair_of_bytes_becomes_valid(void **state)
     }
 }
 
+/* What a terminal obeys has one sequence of bytes only: ill-formed ones are unsafe themselves. */
+static void what_is_shown_is_no_control(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *s;
+        size_t size;
+        uint32_t character;
+        bool unsafe;
+    } cases[] = {
+        {"a", 1, 'a', false},
+        {"\xc3\xa9", 2, 0xe9, false},
+        {"\xe2\x82\xac", 3, 0x20ac, false},
+        {"\xf0\x9f\x90\xb3", 4, 0x1f433, false},
+        {"\x1b[", 1, 0x1b, true},
+        {"\xc2\x9b", 2, 0x9b, true},             /* CSI */
+        {"\xe2\x80\xae", 3, 0x202e, true},       /* right to left override */
+        {"\xf4\x8f\xbf\xbf", 4, 0x10ffff, true}, /* private use */
+        {"\x9b", 1, UTF8_ILL_FORMED, true},
+        {"\xc2", 1, UTF8_ILL_FORMED, true},
+        {"\xc1\x9b", 1, UTF8_ILL_FORMED, true}, /* overlong */
+        {"\xed\xa0\x80", 1, UTF8_ILL_FORMED, true},
+        {"", 1, UTF8_ILL_FORMED, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t c = 0;
+        assert_int_equal(utf8_decode(cases[i].s, &c), cases[i].size);
+        assert_int_equal(c, cases[i].character);
+        assert_int_equal(utf8_is_unsafe(c), cases[i].unsafe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ill_formed_parts_are_replaced),
         cmocka_unit_test(every_pair_of_bytes_becomes_valid),
+        cmocka_unit_test(what_is_shown_is_no_control),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,11 @@ def test_syslog_udp():
         check_syslog(message, 'odd "\\]  [31m name')
         assert b'workload="w\\"\\]\\\\ "' in message, message
         until(lambda: queued(server) == 0)
+        server.put(alert("a1", headline="caf\u00e9 \u009b2J\u202eexe", workload="w\u009b\u202e"))
+        message = s.recv(65536)
+        check_syslog(message, "caf\u00e9  2J exe")
+        assert b'workload="w  "' in message, message
+        until(lambda: queued(server) == 0)
     s.close()
 
 
