@@ -347,20 +347,23 @@ void pipeline_set_agent(struct pipeline *p, struct agent *agent)
     live_set_agent(p->live, agent);
 }
 
-void pipeline_stop(struct pipeline *p)
+int pipeline_stop(struct pipeline *p)
 {
     atomic_store(&p->stop, true);
     if (p->started)
         pthread_join(p->thread, NULL);
     p->started = false;
-    if (atomic_load(&p->error) || pipeline_drain(p) < 0)
-        return;
+    int r = atomic_load(&p->error);
+    if (r == 0)
+        r = pipeline_drain(p);
+    if (r < 0)
+        return r;
     CLEANUP(batch_done) struct batch batch;
     batch_init(&batch);
     p->live_ns = 0;
     due(p, &batch);
     snapshot(p, &batch);
-    commit(p, &batch);
+    return commit(p, &batch);
 }
 
 void pipeline_close(struct pipeline *p)

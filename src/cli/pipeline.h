@@ -28,8 +28,8 @@ int pipeline_start(struct pipeline *p); /* its thread */
 int pipeline_error(struct pipeline *p);
 /* The agent, once it runs: it starts after the pipeline's state is known to be good. */
 void pipeline_set_agent(struct pipeline *p, struct agent *agent);
-/* Works off what is in the spool, saves its state and ends. */
-void pipeline_stop(struct pipeline *p);
+/* Works off what is in the spool, saves its state and ends. Logs and returns -errno. */
+int pipeline_stop(struct pipeline *p);
 void pipeline_close(struct pipeline *p);
 DEFINE_CLEANUP(pipeline_close, struct pipeline *)
 

@@ -19,15 +19,19 @@
 struct options {
     struct command_common common;
     const char *file, *copy, *into;
-    bool dump;
+    bool dump, force;
 };
 
-enum { KEY_DUMP = 256, KEY_SUMMARY, KEY_COPY, KEY_INTO };
+enum { KEY_DUMP = 256, KEY_SUMMARY, KEY_COPY, KEY_INTO, KEY_FORCE };
 
 static const struct argp_option argp_options[] = {
     {"summary", KEY_SUMMARY, NULL, 0, "What is in it, a line a container (the default)", 0},
     {"dump", KEY_DUMP, NULL, 0, "Every window, bin, process, ... as a line of JSON", 0},
-    {"copy", KEY_COPY, "OUT", 0, "Decode and encode it again into OUT: the same bytes", 0},
+    {"copy", KEY_COPY, "OUT", 0,
+     "Decode and encode it again into OUT: the same bytes if this version recorded it, else the "
+     "same in this version's format",
+     0},
+    {"force", KEY_FORCE, NULL, 0, "Write over OUT if it exists", 0},
     {"into", KEY_INTO, "DIR", 0,
      "Run it through features, detectors and store as `vigia up` does, with DIR as data directory",
      0},
@@ -49,6 +53,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_COPY:
         o->copy = arg;
         return 0;
+    case KEY_FORCE:
+        o->force = true;
+        return 0;
     case KEY_INTO:
         o->into = arg;
         return 0;
@@ -63,6 +70,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_END:
         if (o->dump + !!o->copy + !!o->into > 1)
             argp_error(state, "one of --dump, --copy and --into at a time");
+        if (o->force && !o->copy)
+            argp_error(state, "--force goes with --copy");
         return 0;
     }
     return ARGP_ERR_UNKNOWN;
@@ -121,10 +130,29 @@ static int summarize(struct recording *r, bool json)
     return e == -ENODATA ? replay_summary_print(s, r, json) : e;
 }
 
-static int copy(struct recording *r, const char *path)
+/* The file itself, by whatever name, is what is read. */
+static int copy_refuse(const struct options *o)
+{
+    struct stat from, to;
+    if (stat(o->copy, &to) < 0)
+        return 0;
+    if (stat(o->file, &from) == 0 && from.st_dev == to.st_dev && from.st_ino == to.st_ino) {
+        log_error("%s is the recording itself; name another file", o->copy);
+        return -EEXIST;
+    }
+    if (!o->force) {
+        log_error("%s exists already; --force writes over it", o->copy);
+        return -EEXIST;
+    }
+    return 0;
+}
+
+static int copy(struct recording *r, const struct options *o)
 {
     struct recording *out = NULL;
-    int e = recording_create(path, &out);
+    int e = copy_refuse(o);
+    if (e == 0)
+        e = recording_create(o->copy, &out);
     while (e == 0) {
         CLEANUP(block_freep) struct block *b = NULL;
         e = recording_next(r, &b);
@@ -179,6 +207,8 @@ static int into(struct recording *r, const struct options *o)
         e = pipeline_open(&options, &pipeline);
     if (e == 0)
         e = feed(r, spool, pipeline);
+    if (e == 0)
+        e = pipeline_stop(pipeline);
     if (pipeline)
         pipeline_close(pipeline);
     if (spool)
@@ -200,7 +230,7 @@ static int run(int argc, char **argv)
     if (recording_open(o.file, &r) < 0)
         return EXIT_FAILED;
     int e = o.dump   ? dump(r)
-            : o.copy ? copy(r, o.copy)
+            : o.copy ? copy(r, &o)
             : o.into ? into(r, &o)
                      : summarize(r, o.common.json);
     uint64_t corrupt = recording_corrupt(r);

@@ -1,14 +1,35 @@
 #!/usr/bin/env bash
-# vigia replay: the same bytes again, JSON that parses, damage skipped and said.
-# usage: test_replay.sh VIGIA GOLDEN.vgr
+# vigia replay: the same bytes again, and nothing written over; JSON that parses; damage skipped and
+# said; the whole of a recording in a data directory.
+# usage: test_replay.sh VIGIA GOLDEN.vgr SHIPPED.vgr
 set -euo pipefail
-vigia=$1 golden=$2
+vigia=$1 golden=$2 shipped=$3
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 
 "$vigia" replay "$golden" --copy "$dir/copy.vgr"
 cmp "$golden" "$dir/copy.vgr" || fail "a copy has other bytes"
+"$vigia" replay "$shipped" --copy "$dir/shipped.vgr"
+cmp "$shipped" "$dir/shipped.vgr" || fail "$shipped is of an older format: replace it by its copy"
+
+refused() { # WORDS ARGUMENT...: nothing is written, and it says why
+    local words=$1 status=0
+    shift
+    "$vigia" replay "$@" 2>"$dir/log" || status=$?
+    [ $status = 2 ] && grep -q "$words" "$dir/log" || fail "replay $*: status $status, $(cat "$dir/log")"
+    cmp "$golden" "$dir/copy.vgr" || fail "replay $* wrote"
+}
+ln -s copy.vgr "$dir/link.vgr"
+ln "$dir/copy.vgr" "$dir/same.vgr"
+refused 'exists already; --force' "$shipped" --copy "$dir/copy.vgr"
+for name in copy link same; do
+    refused 'is the recording itself' "$dir/copy.vgr" --copy "$dir/$name.vgr"
+    refused 'is the recording itself' "$dir/copy.vgr" --copy "$dir/$name.vgr" --force
+done
+"$vigia" replay "$golden" --copy "$dir/shipped.vgr" --force
+cmp "$golden" "$dir/shipped.vgr" || fail "--force does not write over it"
+
 "$vigia" replay "$golden" --dump >"$dir/dump"
 "$vigia" replay "$golden" --json >"$dir/summary"
 python3 - "$dir/dump" "$dir/summary" <<'PY' || fail "the dump does not agree with the summary"
@@ -37,4 +58,14 @@ grep -q '"blocks":5' "$dir/summary" && grep -q '"corrupt":1' "$dir/summary" || f
 status=0
 "$vigia" replay "$dir/none.vgr" 2>/dev/null || status=$?
 [ $status = 2 ] || fail "status $status for a missing recording"
-echo "replay: copy, dump, summary, damage"
+
+"$vigia" replay "$shipped" --into "$dir/data" --config /dev/null >/dev/null
+"$vigia" replay "$shipped" --json >"$dir/summary"
+"$vigia" containers --all --data "$dir/data" --config /dev/null --json >"$dir/containers" 2>"$dir/log"
+python3 - "$dir/containers" "$dir/summary" <<'PY' || fail "containers of a replay: $(cat "$dir/containers")"
+import json, sys
+calls = {c["name"]: c["calls"] for c in map(json.loads, open(sys.argv[1], encoding="utf-8"))}
+summary = json.load(open(sys.argv[2], encoding="utf-8"))
+assert calls == {c["name"]: c["calls"] for c in summary["containers"]}, calls
+PY
+echo "replay: copy, dump, summary, damage, data directory"
