@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -278,16 +279,15 @@ static void check_disk(struct doctor *d)
 {
     struct check *c = add(d, "disk");
     struct statvfs fs;
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s", d->config->data);
+    char buffer[PATH_MAX], *path = buffer;
+    snprintf(buffer, sizeof(buffer), "%s", d->config->data);
     /* It may not exist yet: its nearest parent does. */
     while (statvfs(path, &fs)) {
-        char *slash = strrchr(path, '/');
-        if (errno != ENOENT || !slash || slash == path) {
+        if (errno != ENOENT || !strcmp(path, ".")) {
             set(c, STATE_NOTE, "%s: %s", path, strerror(errno));
             return;
         }
-        *slash = '\0';
+        path = dirname(path);
     }
     struct stat st;
     if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {

@@ -376,6 +376,7 @@ static void test_users(void **state)
         const char *command, *done;
     } steps[] = {{"user add eva --random --json", "added"},
                  {"user password eva --random --json", "password changed"},
+                 {"user role eva --role viewer --json", "role changed"},
                  {"user unlock eva --json", "unlocked"},
                  {"user remove eva --json", "removed"}};
     setenv("SUDO_USER", "ana", 1);
@@ -388,6 +389,10 @@ static void test_users(void **state)
         assert_int_equal(json_string_length(json_object_get(said, "password")), i < 2 ? 24 : 0);
     }
     unsetenv("SUDO_USER");
+    assert_int_equal(vigia("user role eva"), 2);
+    expect("which role?");
+    assert_int_equal(vigia("user role eva --role analyst"), 1);
+    expect("there is no user 'eva'");
     json_auto_t *audit = NULL;
     json_t *entry;
     size_t i;
@@ -397,6 +402,24 @@ static void test_users(void **state)
     json_array_foreach (audit, i, entry) {
         assert_string_equal(json_string_value(json_object_get(entry, "who")), "ana");
         assert_string_equal(json_string_value(json_object_get(entry, "address")), "command line");
+    }
+}
+
+/* Where the data directory will be made is what counts, by whatever path it is named. */
+static void test_doctor_looks_where_the_data_will_be(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"new", "new/er", "/new/est", "./new"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        char command[1024], expected[64];
+        snprintf(command, sizeof(command), "cd %s && %s doctor --data %s --config /dev/null",
+                 place.directory, getenv("VIGIA"), names[i]);
+        snprintf(expected, sizeof(expected), " MiB free for %s;", names[i]);
+        FILE *f = popen(command, "r");
+        assert_non_null(f);
+        output[fread(output, 1, sizeof(output) - 1, f)] = '\0';
+        pclose(f);
+        expect(expected);
     }
 }
 
@@ -426,6 +449,7 @@ int main(void)
         T(test_ledger),
         T(test_ledger_says_what_was_refused),
         T(test_users),
+        T(test_doctor_looks_where_the_data_will_be),
         T(test_help_teaches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
