@@ -98,7 +98,7 @@ static void log_refused(const char *doing, int error)
                   "(`vigia doctor` checks the rest)",
                   doing, strerror(-error), missing);
     else
-        log_error("%s: %s; it takes a kernel from 5.15 on with BTF: `vigia doctor` says what is "
+        log_error("%s: %s; it takes a kernel from 6.1 on with BTF: `vigia doctor` says what is "
                   "missing",
                   doing, strerror(-error));
 }
