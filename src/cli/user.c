@@ -1,4 +1,4 @@
-/* vigia user add|list|password|remove|unlock */
+/* vigia user add|list|password|role|remove|unlock */
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -50,7 +50,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (!o->action)
-            argp_error(state, "say what to do: add, list, password, remove or unlock");
+            argp_error(state, "say what to do: add, list, password, role, remove or unlock");
         return 0;
     }
     return ARGP_ERR_UNKNOWN;
@@ -59,18 +59,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     argp_options,
     parse,
-    "add|list|password|remove|unlock [NAME]",
+    "add|list|password|role|remove|unlock [NAME]",
     "Manage who may use the web page and the API."
     "\v"
     "  add NAME       a new user; the password is asked for, or read from standard input\n"
     "  list           all users with their roles\n"
     "  password NAME  a new password; the user's sessions end\n"
+    "  role NAME      the role that --role says; the user's sessions end; the last admin stays\n"
     "  remove NAME    the last admin stays\n"
     "  unlock NAME    forget wrong passwords, so that the user need not wait any longer\n\n"
     "Every change is written to the audit log. The server need not be restarted.\n\n"
     "With --json one object: name, done, and with --random password; of list one user a line.\n\n"
     "Examples:\n"
     "  vigia user add ana --role analyst\n"
+    "  vigia user role ana --role admin\n"
     "  vigia user password admin --random\n"
     "  echo \"$PASSWORD\" | vigia user add ci --role viewer",
     command_common_child,
@@ -129,7 +131,7 @@ static int fail(const struct options *o, int r)
                 "password\n",
                 o->name, o->name);
     else if (r == -EBUSY)
-        fprintf(stderr, "vigia user: '%s' is the last admin, and stays\n", o->name);
+        fprintf(stderr, "vigia user: '%s' is the last admin, and stays so\n", o->name);
     return r == -ENOENT || r == -EEXIST || r == -EBUSY ? EXIT_FOUND : EXIT_FAILED;
 }
 
@@ -201,20 +203,32 @@ static int act(struct store *s, const struct options *o)
         fprintf(stderr, "vigia user: there is no role '%s': viewer, analyst or admin\n", o->role);
         return EXIT_FAILED;
     }
+    if (strcmp(o->action, "role") == 0 && !o->role) {
+        fprintf(stderr, "vigia user: which role? --role viewer, analyst or admin\n");
+        return EXIT_FAILED;
+    }
     if (strcmp(o->action, "add") == 0 || strcmp(o->action, "password") == 0)
         return set_password(s, o, role);
-    const bool remove = strcmp(o->action, "remove") == 0;
-    int r = remove ? user_remove(s, o->name, look_actor(), LOOK_ADDRESS)
-                   : user_unlock(s, o->name, look_actor(), LOOK_ADDRESS);
+    const char *what = "unlocked";
+    int r;
+    if (strcmp(o->action, "role") == 0) {
+        what = "role changed";
+        r = user_set_role(s, o->name, role, look_actor(), LOOK_ADDRESS);
+    } else if (strcmp(o->action, "remove") == 0) {
+        what = "removed";
+        r = user_remove(s, o->name, look_actor(), LOOK_ADDRESS);
+    } else {
+        r = user_unlock(s, o->name, look_actor(), LOOK_ADDRESS);
+    }
     if (r < 0)
         return fail(o, r);
-    done(o, remove ? "removed" : "unlocked", NULL);
+    done(o, what, NULL);
     return EXIT_OK;
 }
 
 static int run(int argc, char **argv)
 {
-    static const char *const actions[] = {"add", "list", "password", "remove", "unlock"};
+    static const char *const actions[] = {"add", "list", "password", "role", "remove", "unlock"};
     struct options o = {0};
     bool known = false;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
@@ -222,7 +236,7 @@ static int run(int argc, char **argv)
         known |= strcmp(o.action, actions[i]) == 0;
     if (!known) {
         fprintf(stderr,
-                "vigia user: there is no action '%s': add, list, password, remove, unlock\n",
+                "vigia user: there is no action '%s': add, list, password, role, remove, unlock\n",
                 o.action);
         return EXIT_FAILED;
     }
@@ -233,4 +247,4 @@ static int run(int argc, char **argv)
 }
 
 const struct command command_user = {
-    .name = "user", .group = "care", .summary = "Add, list and remove users", .run = run};
+    .name = "user", .group = "care", .summary = "Add, list, change and remove users", .run = run};

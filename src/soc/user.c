@@ -156,20 +156,40 @@ int user_set_password(struct store *s, const char *name, const char *password, b
     return put(s, name, body, audit_entry(now, who, address, "password changed", name, ""));
 }
 
-int user_remove(struct store *s, const char *name, const char *who, const char *address)
+/* Is there such a user, and an admin without this one? */
+static int dispensable(struct store *s, const char *name)
 {
     struct user user;
     uint64_t admins;
-    int r = user_get(s, name, &user);
-    if (r < 0)
-        return r;
     CLEANUP(json_decrefp) json_t *rows = NULL;
     struct store_query query = {.kind = STORE_USER, .field = "role", .equals = "admin"};
-    r = store_find(s, &query, &rows, &admins);
+    int r = user_get(s, name, &user);
+    if (r == 0)
+        r = store_find(s, &query, &rows, &admins);
+    return r == 0 && user.role == ROLE_ADMIN && admins <= 1 ? -EBUSY : r;
+}
+
+int user_set_role(struct store *s, const char *name, enum role role, const char *who,
+                  const char *address)
+{
+    char generation[USER_GENERATION_SIZE];
+    struct user user;
+    int r = role == ROLE_ADMIN ? user_get(s, name, &user) : dispensable(s, name);
     if (r < 0)
         return r;
-    if (user.role == ROLE_ADMIN && admins <= 1)
-        return -EBUSY;
+    generation_make(generation);
+    double now = wall_s();
+    json_t *body = json_pack("{s:s, s:s, s:f}", "role", role_name(role), "generation", generation,
+                             "changed", now);
+    return put(s, name, body,
+               audit_entry(now, who, address, "role changed", name, role_name(role)));
+}
+
+int user_remove(struct store *s, const char *name, const char *who, const char *address)
+{
+    int r = dispensable(s, name);
+    if (r < 0)
+        return r;
     struct store_document document = {.kind = STORE_USER, .key = name, .removed = true};
     return audit_commit(s, &document, 1,
                         audit_entry(wall_s(), who, address, "user removed", name, ""));

@@ -39,7 +39,9 @@ int user_add(struct store *s, const char *name, enum role role, const char *pass
              bool must_change, const char *who, const char *address);
 int user_set_password(struct store *s, const char *name, const char *password, bool must_change,
                       const char *who, const char *address);
-/* -EBUSY for the last admin. */
+/* These two: -EBUSY for the last admin. */
+int user_set_role(struct store *s, const char *name, enum role role, const char *who,
+                  const char *address);
 int user_remove(struct store *s, const char *name, const char *who, const char *address);
 int user_unlock(struct store *s, const char *name, const char *who, const char *address);
 int user_get(struct store *s, const char *name, struct user *ret);

@@ -266,11 +266,14 @@ def test_csrf_and_roles():
             # What happens to the user takes effect at once.
             vigia_user(server, "password", "ana")
             assert ana.get("/alerts")[0] == 401
+            vigia_user(server, "role", "vera", "-r", "analyst", password=None)
+            assert vera.get("/audit")[0] == 401
+            assert vera.login("vera", USER_PASSWORD)[0] == 200 and vera.get("/audit")[0] == 200
             vigia_user(server, "remove", "vera", password=None)
             assert vera.get("/alerts")[0] == 401
             audit = admin.get("/audit")[1]["audit"]
             actions = {a["action"] for a in audit}
-            assert {"login", "user added", "user removed", "password changed", "alert changed",
+            assert {"login", "user added", "user removed", "password changed", "role changed", "alert changed",
                     "suppression added", "sinks tested"} <= actions, actions
 
 

@@ -148,6 +148,10 @@ static void the_first_user(void **state)
     assert_int_equal(user_check(s, "nobody", password, &user), -EACCES);
     assert_int_equal(user_check(s, "../x", password, &user), -EACCES);
     assert_int_equal(user_remove(s, "admin", "t", ""), -EBUSY);
+    assert_int_equal(user_set_role(s, "admin", ROLE_VIEWER, "t", ""), -EBUSY);
+    assert_int_equal(user_set_role(s, "admin", ROLE_ADMIN, "t", ""), 0);
+    assert_int_equal(user_check(s, "admin", password, &user), 0);
+    assert_true(user.must_change && user.role == ROLE_ADMIN);
     store_remove(s, directory);
 }
 
@@ -172,6 +176,13 @@ static void users_change(void **state)
     assert_int_equal(user_unlock(s, "ana", "t", ""), 0);
     assert_int_equal(user_check(s, "ana", "another fine one", &user), 0);
     assert_true(user.unlocked > 0);
+    before = user;
+    assert_int_equal(user_set_role(s, "ana", ROLE_VIEWER, "t", ""), 0);
+    assert_int_equal(user_check(s, "ana", "another fine one", &user), 0);
+    assert_true(user.role == ROLE_VIEWER);
+    assert_string_not_equal(before.generation, user.generation);
+    assert_int_equal(user_set_role(s, "bob", ROLE_VIEWER, "t", ""), -ENOENT);
+    assert_int_equal(user_set_role(s, "bob", ROLE_ADMIN, "t", ""), -ENOENT);
     assert_int_equal(user_list(s, &list), 0);
     assert_int_equal(json_array_size(list), 1);
     char *text = json_dumps(list, 0);
