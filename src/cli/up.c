@@ -190,8 +190,7 @@ static int soc_start(struct up *u)
     u->n_sinks = config_sinks(u->config, u->sinks);
     struct sink_runner_options sinks = {
         .sinks = u->sinks, .n_sinks = u->n_sinks, .store_path = database};
-    if (u->n_sinks)
-        r = sink_runner_start(&sinks, &u->sink_runner);
+    r = sink_runner_start(&sinks, &u->sink_runner);
     if (r < 0)
         return r;
     struct http_options http = config_http(u->config, u->sinks, u->n_sinks);

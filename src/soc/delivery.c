@@ -17,6 +17,7 @@
 #include "soc/sink.h"
 
 #define DUE_MAX 256
+#define DEAD_AFTER_S (3 * 86400.0)
 
 /* ---- what the engine's side commits ---- */
 
@@ -103,18 +104,12 @@ static double back_off(const struct sink_options *o, double attempts)
     return delay * (0.5 + randombytes_uniform(1000) / 1000.0);
 }
 
-static int forget(struct lane *l, const char *key, json_t *entry)
+/* Given up: taken out of the queue, and written down where people look. The key says which sink. */
+static int give_up(struct store *s, const char *key, const char *action, const char *reason)
 {
     struct store_document document = {.kind = STORE_DELIVERY, .key = key, .removed = true};
-    return entry ? audit_commit(l->runner->store, &document, 1, entry)
-                 : store_put(l->runner->store, &document);
-}
-
-/* Given up: taken out of the queue, and written down where people look. */
-static int give_up(struct lane *l, const char *key, const char *action, const char *reason)
-{
-    log_warn("sink \"%s\": %s of %s: %s", sink_name(l->options), action, key, reason);
-    return forget(l, key, audit_entry(wall_s(), "vigia", "", action, key, reason));
+    log_warn("%s: %s: %s", action, key, reason);
+    return audit_commit(s, &document, 1, audit_entry(wall_s(), "vigia", "", action, key, reason));
 }
 
 static int put_off(struct lane *l, json_t *row, const struct sink_result *result, double now)
@@ -124,9 +119,9 @@ static int put_off(struct lane *l, json_t *row, const struct sink_result *result
     double attempts = json_get_number(row, "attempts", 0);
     double delay =
         result->retry_after_s > 0 ? result->retry_after_s : back_off(l->options, attempts);
-    if (now - created > or_default(l->options->dead_after_s, 3 * 86400)) {
+    if (now - created > or_default(l->options->dead_after_s, DEAD_AFTER_S)) {
         atomic_fetch_add(&l->dead, 1);
-        return give_up(l, key, "delivery given up", result->reason);
+        return give_up(l->runner->store, key, "delivery given up", result->reason);
     }
     if (attempts == 0)
         log_warn("sink \"%s\": delivery %s failed, and is tried again: %s", sink_name(l->options),
@@ -153,7 +148,8 @@ static int deliver(struct lane *l, json_t *row)
     int r = store_get(l->runner->store, STORE_ALERT, alert_id, &alert, NULL, NULL);
     if (r == -ENOENT) {
         atomic_fetch_add(&l->refused, 1);
-        return give_up(l, key, "delivery dropped", "the alert is not there any more");
+        return give_up(l->runner->store, key, "delivery dropped",
+                       "the alert is not there any more");
     }
     if (r < 0)
         return r;
@@ -165,13 +161,14 @@ static int deliver(struct lane *l, json_t *row)
     l->ops->send(l->sink, &delivery, &result);
     switch (result.outcome) {
     case SINK_SENT:
-        r = forget(l, key, NULL);
+        r = store_put(l->runner->store, &(struct store_document){
+                                            .kind = STORE_DELIVERY, .key = key, .removed = true});
         if (r == 0)
             atomic_fetch_add(&l->sent, 1);
         return r;
     case SINK_REFUSED:
         atomic_fetch_add(&l->refused, 1);
-        return give_up(l, key, "delivery dropped", result.reason);
+        return give_up(l->runner->store, key, "delivery dropped", result.reason);
     default:
         return put_off(l, row, &result, now);
     }
@@ -232,6 +229,44 @@ static int lane_start(struct lane *l, struct sink_runner *r, const struct sink_o
     return -status;
 }
 
+static bool has_sink(const struct sink_runner_options *o, const char *name)
+{
+    for (uint32_t i = 0; i < o->n_sinks; i++) {
+        if (strcmp(sink_name(&o->sinks[i]), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What waits for a sink that is not configured: removed, renamed, or left out for a while. */
+static void look_after(const struct sink_runner_options *o, struct store *s)
+{
+    struct store_query all = {.kind = STORE_DELIVERY};
+    CLEANUP(json_decrefp) json_t *rows = NULL;
+    json_t *row;
+    size_t i, waiting = 0;
+    const char *sink = "";
+    double now = wall_s();
+    if (store_find_all(s, all, 0, &rows, NULL) < 0)
+        return;
+    json_array_foreach (rows, i, row) {
+        if (has_sink(o, json_get_string(row, "sink", "")))
+            continue;
+        if (now - json_get_number(row, "created", now) > DEAD_AFTER_S) {
+            give_up(s, json_get_string(row, "key", ""), "delivery given up",
+                    "its sink is not configured any more");
+            continue;
+        }
+        waiting++;
+        sink = json_get_string(row, "sink", "");
+    }
+    if (waiting)
+        log_warn("%zu deliver%s for sinks that are not configured (\"%s\"): a start within three "
+                 "days that has them sends %s, a later one gives up",
+                 waiting, waiting == 1 ? "y waits" : "ies wait", sink,
+                 waiting == 1 ? "it" : "them");
+}
+
 DEFINE_CLEANUP(sink_runner_stop, struct sink_runner *)
 
 int sink_runner_start(const struct sink_runner_options *options, struct sink_runner **ret)
@@ -247,6 +282,8 @@ int sink_runner_start(const struct sink_runner_options *options, struct sink_run
     r->poll_ns = (uint64_t)(or_default(options->poll_s, 0.5) * NS_PER_S);
     struct store_options store = {.path = options->store_path};
     status = store_open(options->store, &store, &r->store);
+    if (status == 0)
+        look_after(options, r->store);
     for (; status == 0 && r->n < options->n_sinks; r->n++)
         status = lane_start(&r->lanes[r->n], r, &options->sinks[r->n]);
     if (status < 0)

@@ -2,7 +2,8 @@
  * and sent by a thread for each sink until the receiver has taken them: at least once, with an id
  * to deduplicate by. Failures are retried with exponential back-off and jitter (1 s .. 10 min, or
  * what Retry-After asks); what no receiver took within dead_after_s is given up, counted and
- * audited. */
+ * audited. What waits for a sink that is not configured (any more) is kept, since it may come back,
+ * for three days: the first start after that gives it up. */
 #pragma once
 
 #include <jansson.h>
@@ -98,7 +99,8 @@ struct sink_stats {
     uint64_t sent, retried, refused, dead, queued;
 };
 
-/* Opens a store handle and a thread for each sink. */
+/* Opens a store handle and a thread for each sink. Without sinks it only looks after what waits for
+ * those that there were. */
 int sink_runner_start(const struct sink_runner_options *options, struct sink_runner **ret);
 /* Finishes what is being sent; what is queued stays for the next start. */
 void sink_runner_stop(struct sink_runner *r);

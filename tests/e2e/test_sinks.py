@@ -136,6 +136,40 @@ def test_dead():
         db.close()
 
 
+def audited(server):
+    """What the audit log says of deliveries."""
+    db = sqlite3.connect(f"file:{server.directory}/vigia.db?mode=ro", uri=True)
+    rows = [json.loads(r[0]) for r in db.execute("SELECT body FROM documents WHERE kind = 9")]
+    db.close()
+    return [(r["action"], r["target"]) for r in rows if "delivery" in r["action"]]
+
+
+def test_sink_that_is_gone():
+    """Its deliveries wait for it to come back; those older than three days are given up, at a start,
+    in the log and in the audit log; without any sink too."""
+    def delivery(sink, name, age):
+        return {"kind": "delivery", "key": f"{sink}/{name}/0", "time": time.time(),
+                "body": {"sink": sink, "alert": name, "serial": 0, "created": time.time() - age,
+                         "attempts": 0}}
+
+    with tempfile.TemporaryDirectory() as d:
+        out = [f"sink=file,name=old,path={d}/alerts.jsonl"]
+        documents = [samples.alert("a1"), samples.alert("a2"), delivery("old", "a1", 4 * 86400),
+                     delivery("old", "a2", 2 * 86400), delivery("new", "a2", 60)]
+        with Server(SERVE, documents, [f"sink=file,name=new,path={d}/new.jsonl"], directory=d) as server:
+            until(lambda: counter(server, "new", "sent") == 1)
+            assert queued(server) == 1
+            assert audited(server) == [("delivery given up", "old/a1/0")]
+            assert "old/a1/0: its sink is not configured any more" in server.errors()
+            assert '1 delivery waits for sinks that are not configured ("old")' in server.errors()
+        with Server(SERVE, [], out, directory=d) as server:
+            until(lambda: queued(server) == 0)
+        with open(d + "/alerts.jsonl", encoding="utf-8") as f:
+            assert [json.loads(x)["alert"]["id"] for x in f] == ["a2"]
+        with Server(SERVE, [delivery("old", "a2", 4 * 86400)], [], directory=d) as server:
+            assert queued(server) == 0 and ("delivery given up", "old/a2/0") in audited(server)
+
+
 def test_kill_9_between():
     """Killed while the receiver has the alert and has not answered, again and again: every alert
     arrives at least once, and the id tells the copies."""
