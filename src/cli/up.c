@@ -105,6 +105,11 @@ static int directory_prepare(struct up *u)
                   u->config->data, strerror(errno));
         return -errno;
     }
+    struct stat s;
+    if (stat(u->config->data, &s) == 0 && S_ISDIR(s.st_mode) && s.st_mode & 077)
+        log_warn(
+            "others may look into the data directory %s, or write there (mode %03o): chmod 700",
+            u->config->data, s.st_mode & 07777);
     CLEANUP(freep) char *path = config_path(u->config, "lock");
     if (!path)
         return -ENOMEM;
@@ -154,7 +159,9 @@ static int first_user(struct up *u, const char *database)
     if (r < 0)
         return r;
     CLEANUP(freep) char *path = config_path(u->config, "first-login");
-    CLEANUP(closep) int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+    if (path)
+        unlink(path); /* its mode, and who made it, would stay */
+    CLEANUP(closep) int fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
     if (fd < 0 || dprintf(fd, "admin %s\n", password) < 0)
         log_warn("cannot write the first login to %s: %s", path ? path : "", strerror(errno));
     printf("First login: admin, password %s (to be changed at the first login)\n", password);

@@ -331,8 +331,31 @@ def end_while_locked():
         check(v, blind=True)  # between the two, the capture was off
 
 
+def open_directory():
+    """One that others can read, with a file by the name of the first login: it says so, and nobody
+    else reads what it writes."""
+    with watch() as v:
+        os.chmod(v.data, 0o755)
+        planted = pathlib.Path(v.data, "first-login")
+        planted.touch(0o666)
+        planted.chmod(0o666)
+        held = planted.open()
+        v.start(prefix=["sh", "-c", 'umask 0; exec "$@"', "sh"])
+        assert "others may look into the data directory" in v.log() and "(mode 755)" in v.log(), v.log()
+        time.sleep(1)
+        assert "admin " in planted.read_text() and not held.read()
+        held.close()
+        found = {path: path.stat().st_mode & 0o077 for path in pathlib.Path(v.data).rglob("*")}
+        assert len(found) >= 6 and not any(found.values()), found
+        assert v.stop() == 0
+        os.chmod(v.data, 0o700)
+        v.start()
+        assert v.log().count("others may look") == 1
+        assert v.stop() == 0
+
+
 CASES = [full_disk, locked_database, corrupt_blocks, torn_tail, unusable_database, second_instance,
-         orderly_end, end_while_locked]
+         orderly_end, end_while_locked, open_directory]
 
 
 def main():

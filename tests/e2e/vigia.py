@@ -46,7 +46,7 @@ class Vigia:
         """parent: where the data directory is made; configuration and log stay outside of it."""
         self.own = tempfile.mkdtemp(prefix="vigia-e2e-")
         self.data = os.path.join(parent or self.own, "data")
-        os.mkdir(self.data)
+        os.mkdir(self.data, 0o700)
         self.port = free_port()
         self.pins = f"/sys/fs/bpf/vigia-e2e-{os.getpid()}-{random.randrange(10 ** 6)}"
         self.config = os.path.join(self.own, "vigia.yaml")
