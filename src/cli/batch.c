@@ -74,11 +74,13 @@ struct store_document *batch_document(struct batch *b, enum store_kind kind, con
     return d;
 }
 
-void batch_removal(struct batch *b, enum store_kind kind, const char *key)
+void batch_removal(struct batch *b, enum store_kind kind, const char *key, double time)
 {
     struct store_document *d = add(b, kind, key, NULL);
-    if (d)
+    if (d) {
+        d->time = time;
         d->removed = true;
+    }
 }
 
 void batch_score(struct batch *b, const struct store_score *score)

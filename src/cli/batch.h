@@ -20,7 +20,8 @@ void batch_done(struct batch *b);
  * is rarer: blob, append; NULL after an error. */
 struct store_document *batch_document(struct batch *b, enum store_kind kind, const char *key,
                                       double time, json_t *body, bool merge);
-void batch_removal(struct batch *b, enum store_kind kind, const char *key);
+/* Of the document as it was read, with that time. */
+void batch_removal(struct batch *b, enum store_kind kind, const char *key, double time);
 void batch_score(struct batch *b, const struct store_score *score);
 void batch_window(struct batch *b, const struct store_window *window);
 void batch_bin(struct batch *b, const struct store_bin *bin);

@@ -118,7 +118,8 @@ static uint32_t apply_words(struct decisions *d, const char *prefix,
         return 0;
     json_array_foreach (rows, i, row) {
         apply(d, row);
-        batch_removal(ret, STORE_STATE, text(row, "key"));
+        batch_removal(ret, STORE_STATE, text(row, "key"),
+                      json_number_value(json_object_get(row, "time")));
     }
     uint32_t n = (uint32_t)json_array_size(rows);
     json_decref(rows);

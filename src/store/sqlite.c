@@ -33,7 +33,7 @@ static const char *const statement_sql[SQ_STATEMENTS] = {
     [SQ_DOC_PUT] = "INSERT INTO documents (kind, key, time, body, state) VALUES (?, ?, ?, ?, ?)"
                    " ON CONFLICT DO UPDATE SET time = excluded.time, body = excluded.body,"
                    " state = excluded.state",
-    [SQ_DOC_REMOVE] = "DELETE FROM documents WHERE kind = ? AND key = ?",
+    [SQ_DOC_REMOVE] = "DELETE FROM documents WHERE kind = ?1 AND key = ?2 AND ?3 IN (0, time)",
     [SQ_DOC_LAST_KEY] = "SELECT max(key) FROM documents WHERE kind = ?",
     [SQ_BLOB_GET] = "SELECT data FROM blobs WHERE kind = ? AND key = ?",
     [SQ_BLOB_PUT] = "INSERT INTO blobs VALUES (?, ?, ?)"

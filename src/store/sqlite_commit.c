@@ -112,8 +112,9 @@ static void write_document(struct sqlite_store *s, const struct store_document *
     char serial[STORE_KEY_MAX];
     struct store_document copy = *d;
     if (d->removed) {
-        sq_run(s, SQ_DOC_REMOVE, "it", (int64_t)d->kind, d->key);
-        sq_run(s, SQ_BLOB_REMOVE, "it", (int64_t)d->kind, d->key);
+        sq_run(s, SQ_DOC_REMOVE, "itd", (int64_t)d->kind, d->key, d->time);
+        if (sqlite3_changes(s->db) > 0)
+            sq_run(s, SQ_BLOB_REMOVE, "it", (int64_t)d->kind, d->key);
         return;
     }
     if (d->kind == STORE_AUDIT && !d->key) {

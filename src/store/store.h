@@ -62,6 +62,8 @@ struct store_document {
     json_t *body;     /* borrowed; NULL with removed */
     const void *blob; /* optional bytes beside the body; NULL leaves those that are there */
     size_t blob_size;
+    /* With a time only if the stored document has that one: a newer one, which nobody read, stays.
+     */
     bool removed;
     /* Merge: top-level members of body replace those stored, all others stay, so that the engine
      * (which extends an alert) and the SOC (which acknowledges it) do not undo each other; time

@@ -97,6 +97,31 @@ static void test_documents(void **state)
                      -EINVAL);
 }
 
+/* Who removes what he read does not remove what came after it. */
+static void test_a_newer_document_is_not_removed(void **state)
+{
+    struct state *t = *state;
+    json_auto_t *body = json_pack("{s:s}", "verdict", "incident");
+    struct store_document d = {.kind = STORE_STATE,
+                               .key = "verdict/a1",
+                               .time = T0 + .125,
+                               .body = body,
+                               .blob = "x",
+                               .blob_size = 1};
+    struct store_document read = {
+        .kind = STORE_STATE, .key = "verdict/a1", .time = T0, .removed = true};
+    assert_int_equal(store_put(t->s, &d), 0);
+    assert_int_equal(store_put(t->s, &read), 0);
+    json_auto_t *row = NULL;
+    CLEANUP(freep) void *blob = NULL;
+    size_t size;
+    assert_int_equal(store_get(t->s, STORE_STATE, "verdict/a1", &row, &blob, &size), 0);
+    assert_int_equal(size, 1);
+    read.time = json_number_value(json_object_get(row, "time"));
+    assert_int_equal(store_put(t->s, &read), 0);
+    assert_int_equal(store_get(t->s, STORE_STATE, "verdict/a1", NULL, NULL, NULL), -ENOENT);
+}
+
 static void test_blob_stays_without_a_new_one(void **state)
 {
     struct state *t = *state;
@@ -582,6 +607,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
             T(test_documents),
+            T(test_a_newer_document_is_not_removed),
             T(test_blob_stays_without_a_new_one),
             T(test_engine_and_soc_do_not_undo_each_other),
             T(test_find_filters_and_orders),
