@@ -10,7 +10,7 @@
 struct decisions {
     struct store *store;
     struct engine *engine;
-    json_t *suppressions; /* as they were at the last look, {id: document} */
+    json_t *suppressions; /* that the engine has, {id: document} */
 };
 
 static enum verdict verdict_parse(const char *name)
@@ -45,31 +45,50 @@ static void suppress(struct decisions *d, const char *id, json_t *body)
         log_error("cannot apply the suppression %s: %s", id, strerror(-r));
 }
 
-static void apply_suppressions(struct decisions *d)
+/* Takes now, {id: document}, over in place of those before; returns how many differ. */
+static uint32_t replace_suppressions(struct decisions *d, json_t *now)
+{
+    uint32_t n = 0;
+    const char *id;
+    json_t *row;
+    json_object_foreach (now, id, row) {
+        if (json_equal(row, json_object_get(d->suppressions, id)))
+            continue;
+        suppress(d, id, row);
+        n++;
+    }
+    json_object_foreach (d->suppressions, id, row) {
+        if (json_object_get(now, id))
+            continue;
+        engine_unsuppress(d->engine, id);
+        n++;
+    }
+    json_decref(d->suppressions);
+    d->suppressions = now;
+    return n;
+}
+
+uint32_t decisions_suppress(struct decisions *d)
 {
     struct store_query query = {.kind = STORE_SUPPRESSION, .limit = 10000};
     json_t *rows = NULL, *row;
-    const char *id;
     size_t i;
     if (store_find(d->store, &query, &rows, NULL) < 0)
-        return;
+        return 0;
     json_t *now = json_object();
-    json_array_foreach (rows, i, row) {
-        id = text(row, "key");
-        json_object_set(now, id, row);
-        if (!json_equal(row, json_object_get(d->suppressions, id)))
-            suppress(d, id, row);
-    }
-    json_object_foreach (d->suppressions, id, row) {
-        if (!json_object_get(now, id))
-            engine_unsuppress(d->engine, id);
-    }
+    json_array_foreach (rows, i, row)
+        json_object_set(now, text(row, "key"), row);
     json_decref(rows);
-    json_decref(d->suppressions);
-    d->suppressions = now;
+    return replace_suppressions(d, now);
 }
 
-int decisions_new(struct store *store, struct engine *engine, struct decisions **ret)
+json_t *decisions_suppressions(const struct decisions *d)
+{
+    return d->suppressions;
+}
+
+int decisions_new(struct store *store, struct engine *engine, const json_t *suppressions,
+                  struct decisions **ret)
 {
     struct decisions *d = calloc(1, sizeof(*d));
     if (!d)
@@ -77,7 +96,10 @@ int decisions_new(struct store *store, struct engine *engine, struct decisions *
     d->store = store;
     d->engine = engine;
     d->suppressions = json_object();
-    apply_suppressions(d);
+    if (suppressions)
+        replace_suppressions(d, json_deep_copy(suppressions));
+    else
+        decisions_suppress(d);
     *ret = d;
     return 0;
 }
@@ -128,7 +150,6 @@ static uint32_t apply_words(struct decisions *d, const char *prefix,
 
 uint32_t decisions_apply(struct decisions *d, struct batch *ret)
 {
-    apply_suppressions(d);
-    return apply_words(d, DECISION_VERDICT, apply_verdict, ret) +
+    return decisions_suppress(d) + apply_words(d, DECISION_VERDICT, apply_verdict, ret) +
            apply_words(d, DECISION_RETIRE, apply_retirement, ret);
 }

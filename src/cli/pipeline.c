@@ -77,14 +77,17 @@ static void snapshot(struct pipeline *p, struct batch *batch)
     }
     struct store_document *d =
         batch_document(batch, STORE_STATE, "engine", (double)clock_wall_ns() / 1e9,
-                       json_pack("{s:I}", "sequence", (json_int_t)p->sequence), false);
+                       json_pack("{s:I, s:O}", "sequence", (json_int_t)p->sequence, "suppressions",
+                                 decisions_suppressions(p->decisions)),
+                       false);
     if (d) {
         d->blob = batch->blob.data;
         d->blob_size = batch->blob.size;
     }
 }
 
-/* Gives the engine again what it saw after its snapshot; the store has its results already. */
+/* Gives the engine again what it saw after its snapshot, with the suppressions of then; the store
+ * has its results already. */
 static int catch_up(struct pipeline *p, uint64_t from, uint64_t acknowledged)
 {
     struct engine_output output;
@@ -130,7 +133,8 @@ static int engine_take_up(struct pipeline *p)
     uint64_t acknowledged = 0, from = 0;
     CLEANUP(freep) void *blob = NULL;
     size_t size = 0;
-    json_t *body = NULL;
+    CLEANUP(json_decrefp) json_t *body = NULL;
+    const json_t *suppressions = NULL;
     int r = store_acknowledged(p->store, p->spool_uuid, &acknowledged);
     if (r < 0)
         return r;
@@ -139,7 +143,7 @@ static int engine_take_up(struct pipeline *p)
         return r;
     if (r == 0) {
         from = (uint64_t)json_integer_value(json_object_get(body, "sequence"));
-        json_decref(body);
+        suppressions = json_object_get(body, "suppressions");
         r = snapshot_unpack(blob, size, &options, &p->engine);
         if (r < 0)
             log_warn("the saved state of the detection is of another version or other detectors "
@@ -148,14 +152,17 @@ static int engine_take_up(struct pipeline *p)
     }
     if (!p->engine) {
         from = 0;
+        suppressions = NULL;
         r = engine_new(&options, &p->engine);
         if (r == 0)
             r = end_alerts(p);
     }
     if (r == 0)
-        r = decisions_new(p->store, p->engine, &p->decisions);
+        r = decisions_new(p->store, p->engine, suppressions, &p->decisions);
     if (r == 0)
         r = catch_up(p, from, acknowledged);
+    if (r == 0)
+        p->snapshot_ns = decisions_suppress(p->decisions) ? 0 : clock_mono_ns();
     p->sequence = acknowledged;
     spool_acknowledge(p->spool, acknowledged);
     return r;
@@ -192,7 +199,7 @@ static void due(struct pipeline *p, struct batch *batch)
     uint64_t now_ns = clock_mono_ns();
     double now = (double)clock_wall_ns() / 1e9;
     if (now_ns - p->live_ns >= LIVE_INTERVAL_NS) {
-        /* Verdicts are not in the blocks: what they taught is saved at once. */
+        /* Decisions are not in the blocks: what they changed is saved at once. */
         if (decisions_apply(p->decisions, batch) > 0)
             p->snapshot_ns = 0;
         documents_containers(p->documents, now, batch);
@@ -205,17 +212,17 @@ static void due(struct pipeline *p, struct batch *batch)
         snapshot(p, batch);
 }
 
-/* Deliveries are queued in the commit that makes the alert. */
+/* Deliveries are queued in the commit that makes the alert, or takes it over a sink's score_min. */
 static void deliveries(struct pipeline *p, const struct engine_output *o, double now,
                        struct batch *batch)
 {
     for (uint32_t i = 0; i < o->n_alerts; i++) {
         const struct alert *a = o->alerts[i].alert;
-        if (o->alerts[i].change != ALERT_OPENED)
+        if (a->score <= o->alerts[i].told)
             continue;
         struct store_document made[SINKS_MAX];
         json_t *alert = explain_alert(a);
-        int n = deliveries_make(p->sinks, p->n_sinks, a->id, alert, 0, now, made);
+        int n = deliveries_make(p->sinks, p->n_sinks, a->id, alert, o->alerts[i].told, now, made);
         for (int k = 0; k < n; k++)
             batch_document(batch, made[k].kind, made[k].key, made[k].time,
                            json_incref(made[k].body), false);
@@ -325,7 +332,6 @@ int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
     r = p->broker_ops->open(&broker, &p->broker);
     if (r < 0)
         return r;
-    p->snapshot_ns = clock_mono_ns();
     *ret = TAKE(p);
     return 0;
 }
@@ -360,9 +366,8 @@ int pipeline_stop(struct pipeline *p)
         return r;
     CLEANUP(batch_done) struct batch batch;
     batch_init(&batch);
-    p->live_ns = 0;
+    p->live_ns = p->snapshot_ns = 0;
     due(p, &batch);
-    snapshot(p, &batch);
     return commit(p, &batch);
 }
 

@@ -162,6 +162,7 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
     a->alert.learnt_s = status.learnt_s;
     a->alert.profile_version = status.version;
     uint64_t first_ns = f->window ? f->window->first_ns : f->mono_ns;
+    a->told = -1;
     if (!f->process) /* a bin: its second began then */
         first_ns = f->mono_ns / NS_PER_S * NS_PER_S;
     a->alert.first = engine_wall(e, first_ns);

@@ -1,6 +1,6 @@
-/* The queue of the sinks. A delivery is a document STORE_DELIVERY "sink/alert-id/serial": {"sink",
- * "alert" (id), "serial", "created", "attempts", "reason"}; its time is when it is due. The alert
- * is read when it is sent, so that the receiver gets it as it is by then. */
+/* The queue of the sinks. A delivery is a document STORE_DELIVERY "sink/alert-id/0": {"sink",
+ * "alert" (id), "created", "attempts", "reason"}; its time is when it is due. The alert is read
+ * when it is sent, so that the receiver gets it as it is by then. */
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -21,16 +21,16 @@
 
 /* ---- what the engine's side commits ---- */
 
-static int delivery_make(const struct sink_options *o, const char *alert_id, uint32_t serial,
-                         double now, struct store_document *ret)
+static int delivery_make(const struct sink_options *o, const char *alert_id, double now,
+                         struct store_document *ret)
 {
     CLEANUP(freep) char *key = NULL;
-    if (asprintf(&key, "%s/%s/%u", sink_name(o), alert_id, serial) < 0) {
+    if (asprintf(&key, "%s/%s/0", sink_name(o), alert_id) < 0) {
         key = NULL;
         return -ENOMEM;
     }
-    json_t *body = json_pack("{s:s, s:s, s:I, s:f, s:i}", "sink", sink_name(o), "alert", alert_id,
-                             "serial", (json_int_t)serial, "created", now, "attempts", 0);
+    json_t *body = json_pack("{s:s, s:s, s:f, s:i}", "sink", sink_name(o), "alert", alert_id,
+                             "created", now, "attempts", 0);
     if (!body)
         return -ENOMEM;
     *ret = (struct store_document){
@@ -39,15 +39,16 @@ static int delivery_make(const struct sink_options *o, const char *alert_id, uin
 }
 
 int deliveries_make(const struct sink_options *sinks, uint32_t n, const char *alert_id,
-                    const json_t *alert, uint32_t serial, double now, struct store_document *ret)
+                    const json_t *alert, double told, double now, struct store_document *ret)
 {
     int made = 0;
+    double score = json_get_number(alert, "score", 0);
     if (json_is_true(json_object_get(alert, "held")))
         return 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (json_get_number(alert, "score", 0) < sinks[i].score_min)
+        if (score < sinks[i].score_min || told >= sinks[i].score_min)
             continue;
-        int r = delivery_make(&sinks[i], alert_id, serial, now, &ret[made]);
+        int r = delivery_make(&sinks[i], alert_id, now, &ret[made]);
         if (r < 0) {
             deliveries_done(ret, (uint32_t)made);
             return r;

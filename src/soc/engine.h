@@ -41,6 +41,7 @@ enum alert_change { ALERT_OPENED, ALERT_CHANGED, ALERT_CLOSED };
 
 struct engine_alert {
     enum alert_change change;
+    double told; /* the highest score told of it before; negative: none */
     const struct alert *alert;
 };
 

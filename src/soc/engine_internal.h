@@ -104,6 +104,7 @@ struct alert_state {
     double detector_sum[PROFILE_DETECTORS_MAX];
     double channel_sum[CHANNELS];
     uint8_t verdict; /* enum verdict */
+    double told;     /* the highest score told of, negative: none */
     uint8_t change;  /* 1 + enum alert_change waiting to be told, 0 none */
 };
 

@@ -121,7 +121,8 @@ void outputs_collect(struct engine *e, struct engine_output *ret)
         if (!a->change || !engine_room(e, (void **)&e->out_alerts, e->n_out_alerts,
                                        &e->out_alerts_capacity, sizeof(*e->out_alerts)))
             continue;
-        e->out_alerts[e->n_out_alerts++] = (struct engine_alert){a->change - 1, &a->alert};
+        e->out_alerts[e->n_out_alerts++] = (struct engine_alert){a->change - 1, a->told, &a->alert};
+        a->told = MAX(a->told, a->alert.score);
         a->change = 0;
     }
     for (uint32_t i = 0; i < e->n_profiles; i++) {

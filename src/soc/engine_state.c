@@ -10,7 +10,7 @@
 #include "base/state.h"
 #include "soc/engine_internal.h"
 
-#define ENGINE_MAGIC UINT64_C(0x3630656e69676e65) /* "engine06" */
+#define ENGINE_MAGIC UINT64_C(0x3730656e69676e65) /* "engine07" */
 #define COUNTS_MAX 65536
 #define CALLS_MAX (WINDOW_CONTEXT_MAX + WINDOW_CALLS_MAX)
 
@@ -297,7 +297,9 @@ static void alert_state_state(struct engine *e, struct alert_state *a, struct st
         state_f64(s, &a->detector_sum[d]);
     for (int c = 0; c < CHANNELS; c++)
         state_f64(s, &a->channel_sum[c]);
-    state_u8(s, &a->verdict);
+    state_f64(s, &a->told), state_u8(s, &a->verdict), state_u8(s, &a->change);
+    if (a->change > 1 + ALERT_CLOSED)
+        state_fail(s, -EBADMSG);
 }
 
 /* Its size, which is known afterwards, and its bytes. */

@@ -24,7 +24,7 @@ struct sink_options {
     const char *protocol; /* syslog: udp (default with address), tcp, unix */
     const char *url;      /* webhook: http:// or https:// */
     const char *secret;   /* webhook: key of the HMAC; NULL: not signed */
-    double score_min;     /* alerts below are not sent */
+    double score_min;     /* alerts are not sent before they reach it */
     double timeout_s;     /* 0: 10 */
     double dead_after_s;  /* 0: 3 days */
     double retry_min_s, retry_max_s; /* 0: 1 and 600 */
@@ -43,7 +43,7 @@ struct sink_result {
 };
 
 struct sink_delivery {
-    const char *id; /* "sink/alert-id/serial" */
+    const char *id; /* "sink/alert-id/0": the same whenever this alert is sent there */
     double time;    /* wall s of the sending */
     bool test;
     const json_t *alert;
@@ -77,11 +77,12 @@ int sinks_test(const struct sink_options *sinks, uint32_t n, json_t **ret);
 
 #define SINKS_MAX 32
 
-/* Documents to be committed together with the alert, one for each sink that wants it (score_min;
- * not for held alerts). serial: counts what is sent of this alert, 0 for its opening. Fills at most
- * n documents whose keys and bodies deliveries_done() frees. Returns how many, or -ENOMEM. */
+/* Documents to be committed together with the alert, one for each sink that wants it now and did
+ * not at the highest score told of it before (negative: none): whose score_min it has reached. None
+ * for held alerts. Fills at most n documents whose keys and bodies deliveries_done() frees. Returns
+ * how many, or -ENOMEM. */
 int deliveries_make(const struct sink_options *sinks, uint32_t n, const char *alert_id,
-                    const json_t *alert, uint32_t serial, double now, struct store_document *ret);
+                    const json_t *alert, double told, double now, struct store_document *ret);
 void deliveries_done(struct store_document *documents, uint32_t n);
 
 struct sink_runner;

@@ -41,7 +41,7 @@ enum store_kind {
     STORE_USER,        /* key: name */
     STORE_AUDIT,       /* key NULL: the store gives the next serial; never changed, never removed */
     STORE_STATE,       /* key: name; engine snapshots and small state; blob */
-    STORE_DELIVERY,    /* key: sink/alert-id/serial; queue of sinks */
+    STORE_DELIVERY,    /* key: sink/alert-id/0; queue of sinks */
     STORE_KINDS,
 };
 const char *store_kind_name(enum store_kind kind); /* "alert", ... */

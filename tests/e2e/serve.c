@@ -124,7 +124,7 @@ static int put_line(struct store *s, const char *line)
         };
     }
     if (n == 1 && documents[0].kind == STORE_ALERT && json_is_true(json_object_get(o, "deliver")))
-        n += deliveries_make(sinks, n_sinks, documents[0].key, documents[0].body, 0,
+        n += deliveries_make(sinks, n_sinks, documents[0].key, documents[0].body, -1,
                              (double)clock_wall_ns() / NS_PER_S, documents + 1);
     if (n < 1) {
         fprintf(stderr, "bad line: %s\n", line);
