@@ -100,6 +100,16 @@ static void captures_end(struct engine *e, const struct engine_capture *begins)
     }
 }
 
+/* Engine time of a new capture's monotonic time 0: the wall clock's lead, but never before what was
+ * seen already. A clock that was set back in between would else stop time until it is there again.
+ */
+static uint64_t capture_offset(const struct engine *e, const struct block *b)
+{
+    uint64_t took_ns = b->mono_ns - b->from_ns;
+    uint64_t begins_ns = b->wall_ns - MIN(took_ns, b->wall_ns);
+    return MAX(begins_ns, e->now_ns) - b->from_ns;
+}
+
 /* More captures than the table has: the one not heard of for longest makes room. */
 static struct engine_capture *capture_get(struct engine *e, const struct block *b)
 {
@@ -110,19 +120,24 @@ static struct engine_capture *capture_get(struct engine *e, const struct block *
         oldest = c->until_ns < oldest->until_ns ? c : oldest;
     }
     c = e->n_captures < CAPTURES_MAX ? &e->captures[e->n_captures++] : oldest;
-    *c = (struct engine_capture){.capture = b->capture, .offset_ns = b->wall_ns - b->mono_ns};
+    *c = (struct engine_capture){.capture = b->capture, .offset_ns = capture_offset(e, b)};
     memcpy(c->node, b->node, sizeof(c->node));
     c->node[sizeof(c->node) - 1] = 0;
     captures_end(e, c);
     return c;
 }
 
+bool suppression_holds(const struct engine *e, const struct engine_suppression *s,
+                       const char *workload)
+{
+    return strcmp(s->workload, workload) == 0 && (!s->expires || s->expires > e->wall_ns / 1e9);
+}
+
 static bool suppressed(struct engine *e, const struct profile *p, uint64_t key)
 {
     for (uint32_t i = 0; i < e->n_suppressions; i++) {
         const struct engine_suppression *s = &e->suppressions[i];
-        if ((!s->key || s->key == key) && strcmp(s->workload, profile_workload(p)) == 0 &&
-            (!s->expires || s->expires > e->now_ns / 1e9)) {
+        if ((!s->key || s->key == key) && suppression_holds(e, s, profile_workload(p))) {
             e->counters.suppressed++;
             return true;
         }
@@ -131,22 +146,25 @@ static bool suppressed(struct engine *e, const struct profile *p, uint64_t key)
 }
 
 /* Leaves the evidence that is neither suppressed nor remembered by the process, and the value of
- * the rest. */
-static void filter(struct engine *e, const struct profile *p, struct engine_process *process,
+ * the rest. True: something was suppressed. */
+static bool filter(struct engine *e, const struct profile *p, struct engine_process *process,
                    struct score *s, uint32_t d, uint64_t now_ns)
 {
     uint32_t n = 0;
     double sum = 0;
+    bool left_out = false;
     for (uint32_t i = 0; i < s->n; i++) {
         uint64_t key = s->items[i].key;
-        if ((e->n_suppressions && suppressed(e, p, key)) ||
-            (process && memory_seen(process, hash_mix(key, d), now_ns)))
+        bool out = e->n_suppressions && suppressed(e, p, key);
+        left_out |= out;
+        if (out || (process && memory_seen(process, hash_mix(key, d), now_ns)))
             continue;
         s->items[n] = s->items[i];
         sum += s->items[n++].strangeness;
     }
     s->n = n;
     s->value = n ? sum / MAX(s->per, 1.0) : 0;
+    return left_out;
 }
 
 /* Does a first sight count? Programs that were hardly learnt have too much that is new; whether
@@ -212,7 +230,7 @@ static void judge(struct engine *e, struct finding *f)
         if (!s->n)
             continue;
         enum channel channel = profile_detector(c->profile, d)->channel;
-        filter(e, c->profile, f->process, s, d, f->now_ns);
+        f->suppressed |= filter(e, c->profile, f->process, s, d, f->now_ns);
         f->raw[d] = s->value;
         double value = channel == CHANNEL_NOVELTY
                            ? novelty_value(e, f, s)
@@ -257,7 +275,7 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
     const struct window *w = s->window;
     bool judged = !e->view.known && profile_ready(c->profile, PHASE_STEADY) &&
                   (profile_ready(c->profile, c->phase) || c->phase == PHASE_STARTUP);
-    bool part = false;
+    bool part = false, left_out = false;
     if (judged) {
         struct finding f = {.container = c,
                             .process = p,
@@ -268,12 +286,14 @@ static void see(struct engine *e, struct engine_container *c, struct engine_proc
                             .mono_ns = mono_ns};
         judge(e, &f);
         part = alert_stage(e, &f);
+        left_out = f.suppressed;
     }
     if (w && part)
         keep_anomalous(e, c, p, w);
     else if (w)
         keep_other(e, c, p, w);
-    if (!part && !e->view.known && !e->view.learning)
+    /* What is only not to be told now must not become normal by that. */
+    if (!part && !left_out && !e->view.known && !e->view.learning)
         profile_pend(c->profile, &at, s, e->view.hash);
 }
 
@@ -568,6 +588,7 @@ int engine_block(struct engine *e, const struct block *b, struct engine_output *
 {
     outputs_clear(e);
     e->block = b;
+    e->wall_ns = b->wall_ns;
     e->capture = capture_get(e, b);
     e->capture->until_ns = engine_time(e, b->until_ns);
     e->now_ns = MAX(e->now_ns, e->capture->until_ns);

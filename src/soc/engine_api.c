@@ -174,7 +174,7 @@ uint32_t engine_suppressions(const struct engine *e, const char *workload)
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->n_suppressions; i++) {
         const struct engine_suppression *s = &e->suppressions[i];
-        n += strcmp(s->workload, workload) == 0 && (!s->expires || s->expires > e->now_ns / 1e9);
+        n += suppression_holds(e, s, workload);
     }
     return n;
 }

@@ -1,6 +1,7 @@
 /* Inside of the engine, shared by engine*.c and alert*.c. "Engine time" is the monotonic time of a
- * capture plus the wall clock's lead at its first block: one clock for all captures that no clock
- * jump moves. Wall times for people are worked out per block. */
+ * capture plus the wall clock's lead at its first block, or more, so that it never goes back: one
+ * clock for all captures that no clock jump moves. Wall times for people are worked out per block.
+ */
 #pragma once
 
 #include "base/index.h"
@@ -103,8 +104,8 @@ struct alert_state {
     uint32_t n_containers;
     double detector_sum[PROFILE_DETECTORS_MAX];
     double channel_sum[CHANNELS];
-    uint8_t verdict; /* enum verdict */
     double told;     /* the highest score told of, negative: none */
+    uint8_t verdict; /* enum verdict */
     uint8_t change;  /* 1 + enum alert_change waiting to be told, 0 none */
 };
 
@@ -128,7 +129,8 @@ struct engine {
     uint32_t n_alerts;
     struct engine_suppression *suppressions; /* strings owned */
     uint32_t n_suppressions;
-    uint64_t now_ns; /* the latest cut of any capture */
+    uint64_t now_ns;  /* the latest cut of any capture */
+    uint64_t wall_ns; /* of the last block: what people's times are compared with */
     struct engine_counters counters;
 
     /* The block at hand. */
@@ -153,6 +155,9 @@ bool engine_room(struct engine *e, void **array, uint32_t n, uint32_t *capacity,
 /* Engine and wall time of a monotonic time of the block at hand. */
 uint64_t engine_time(const struct engine *e, uint64_t mono_ns);
 double engine_wall(const struct engine *e, uint64_t mono_ns);
+/* Is it of this workload, and not over? */
+bool suppression_holds(const struct engine *e, const struct engine_suppression *s,
+                       const char *workload);
 
 /* engine_tables.c */
 uint64_t container_key(uint64_t capture, uint32_t number);
@@ -198,6 +203,7 @@ struct finding {
     const struct window *window;    /* of the sample, or */
     const struct process *exec;     /* or neither: a bin */
     uint64_t now_ns, mono_ns;
+    bool suppressed; /* some of its evidence was left out */
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
     double raw[PROFILE_DETECTORS_MAX];   /* value per detector, rescored */

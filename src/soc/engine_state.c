@@ -379,7 +379,7 @@ static void tables_state(struct engine *e, struct state *s)
 static void engine_state(struct engine *e, struct state *s)
 {
     state_magic(s, ENGINE_MAGIC);
-    state_u64(s, &e->now_ns);
+    state_u64(s, &e->now_ns), state_u64(s, &e->wall_ns);
     struct engine_counters *k = &e->counters;
     uint64_t *counters[] = {&k->blocks,
                             &k->windows,
