@@ -98,7 +98,8 @@ struct alert {
     uint32_t n_processes, n_sequences, n_novelties;
     uint64_t keys[ALERT_KEYS_MAX]; /* strongest first */
     uint32_t n_keys;
-    char linked[ALERT_ID_MAX]; /* "" or the alert that this one continues after an hour */
+    char linked[ALERT_ID_MAX]; /* "" or the alert that this one follows: after an hour, out of a
+                                * held start, or with the same evidence after it was judged */
     uint32_t replicas;         /* containers it was seen in */
     uint32_t repeats;          /* times the same evidence came back */
     uint32_t profile_version;

@@ -88,10 +88,12 @@ static void count_container(struct alert_state *a, uint64_t key)
     a->alert.replicas++;
 }
 
-/* The alert that this one is a repetition of: a replica within the hour, or the same container
- * before somebody judged it. */
+/* The alert that this one is a repetition of, as long as nobody judged it: a replica within the
+ * hour, or the same container. Else NULL, and in judged the latest of this hour that somebody did
+ * judge: it is over for people, what comes now is for them to see. */
 static struct alert_state *find_same(const struct engine *e, const struct finding *f,
-                                     const uint64_t *opening, bool held)
+                                     const uint64_t *opening, bool held,
+                                     const struct alert_state **judged)
 {
     const struct engine_container *c = f->container;
     for (uint32_t i = e->n_alerts; i-- > 0;) {
@@ -100,8 +102,10 @@ static struct alert_state *find_same(const struct engine *e, const struct findin
             memcmp(a->opening, opening, sizeof(a->opening)) != 0)
             continue;
         bool recent = a->raised_ns + GROUP_NS > f->now_ns;
-        if (seen_container(a, c->key) ? a->verdict == VERDICT_NONE : recent)
+        if (a->verdict == VERDICT_NONE && (recent || seen_container(a, c->key)))
             return a;
+        if (a->verdict != VERDICT_NONE && recent && !*judged)
+            *judged = a;
     }
     return NULL;
 }
@@ -118,14 +122,17 @@ static uint64_t alert_hash(const struct engine *e, const struct finding *f)
     return h;
 }
 
+/* The oldest alert that is over leaves; what it held was never judged, and is dropped with it. */
 static bool make_room(struct engine *e)
 {
     if (e->n_alerts < e->options.alerts_max)
         return true;
     for (uint32_t i = 0; i < e->n_alerts; i++) {
-        if (e->alerts[i]->alert.open || e->alerts[i]->change)
+        struct alert_state *a = e->alerts[i];
+        if (a->alert.open || a->change)
             continue;
-        alert_state_free(e->alerts[i]);
+        profile_verdict(a->profile, a->hash, false, e->now_ns);
+        alert_state_free(a);
         memmove(&e->alerts[i], &e->alerts[i + 1], (e->n_alerts - i - 1) * sizeof(*e->alerts));
         e->n_alerts--;
         return true;
@@ -138,6 +145,9 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
                                      const struct alert_state *linked)
 {
     struct engine_container *c = f->container;
+    char id[ALERT_ID_MAX] = ""; /* the alert linked to may be the one that makes room */
+    if (linked)
+        memcpy(id, linked->alert.id, sizeof(id));
     struct alert_state *a = make_room(e) ? calloc(1, sizeof(*a)) : NULL;
     if (!a)
         return NULL;
@@ -152,9 +162,9 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
     a->hash = alert_hash(e, f);
     a->profile = c->profile;
     a->raised_ns = f->now_ns;
+    a->told = -1;
     snprintf(a->alert.id, sizeof(a->alert.id), "%016llx", (unsigned long long)a->hash);
-    if (linked)
-        memcpy(a->alert.linked, linked->alert.id, sizeof(a->alert.linked));
+    memcpy(a->alert.linked, id, sizeof(a->alert.linked));
     memcpy(a->alert.node, e->capture->node, sizeof(a->alert.node));
     a->alert.capture = c->capture;
     a->alert.phase = c->phase;
@@ -162,7 +172,6 @@ static struct alert_state *alert_new(struct engine *e, const struct finding *f, 
     a->alert.learnt_s = status.learnt_s;
     a->alert.profile_version = status.version;
     uint64_t first_ns = f->window ? f->window->first_ns : f->mono_ns;
-    a->told = -1;
     if (!f->process) /* a bin: its second began then */
         first_ns = f->mono_ns / NS_PER_S * NS_PER_S;
     a->alert.first = engine_wall(e, first_ns);
@@ -332,14 +341,15 @@ static bool open_alert(struct engine *e, const struct finding *f, const struct a
     bool held = c->phase == PHASE_STARTUP && !profile_ready(c->profile, PHASE_STARTUP);
     uint64_t opening[OPENING_KEYS];
     opening_keys(e, f, opening);
-    struct alert_state *a = find_same(e, f, opening, held);
+    const struct alert_state *judged = NULL;
+    struct alert_state *a = find_same(e, f, opening, held, &judged);
     if (a && (a == linked || goes_further(e, a, f)))
         a = NULL;
     bool raised = !a && !held;
     if (a && seen_container(a, c->key))
         a->alert.repeats++;
     if (!a)
-        a = alert_new(e, f, held, linked);
+        a = alert_new(e, f, held, linked ? linked : judged);
     if (!a)
         return false;
     memcpy(a->opening, opening, sizeof(opening));

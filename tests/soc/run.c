@@ -63,6 +63,31 @@ void serve_only(struct run *r, uint32_t number, double seconds)
     }
 }
 
+void new_capture(struct run *r, double back_s)
+{
+    uint64_t tick = r->scene.tick;
+    block_free(r->scene.block);
+    scene_init(&r->scene, r->scene.capture + 1);
+    r->scene.tick = tick + 3; /* begins with a whole second */
+    r->scene.wall_lead_ns -= (uint64_t)(back_s * 1e9);
+    block_free(scene_end(&r->scene));
+    scene_container(&r->scene, 1, WORKLOAD, true);
+    scene_fork(&r->scene, 1, 0, 100, "/usr/sbin/server");
+}
+
+void reload(struct run *r)
+{
+    struct engine *again = NULL;
+    struct buf bytes;
+    buf_init(&bytes, 1 << 28);
+    engine_save(r->engine, &bytes);
+    assert_int_equal(bytes.error, 0);
+    assert_int_equal(engine_load(bytes.data, bytes.size, &r->options, &again), 0);
+    engine_free(r->engine);
+    r->engine = again;
+    buf_done(&bytes);
+}
+
 void learn(struct run *r, unsigned n)
 {
     for (unsigned c = 1; c <= n; c++) {

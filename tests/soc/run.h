@@ -25,6 +25,10 @@ void step(struct run *r);
 void serve(struct run *r, unsigned n, double seconds);
 /* The same in this container alone. */
 void serve_only(struct run *r, uint32_t number, double seconds);
+/* Vigia begins anew, with container 1, after the wall clock was set back by so much. */
+void new_capture(struct run *r, double back_s);
+/* The engine goes on from its saved state. */
+void reload(struct run *r);
 /* n containers attached and served until the profile is ready. */
 void learn(struct run *r, unsigned n);
 /* A container begins: boots and serves for so long as container 1. */

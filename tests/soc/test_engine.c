@@ -259,6 +259,56 @@ static void test_suppression(void **state)
     teardown(&r);
 }
 
+/* Its end is a time of people's clock, whatever the clock was when the capture began. */
+static void test_a_suppression_ends_by_the_wall_clock(void **state)
+{
+    (void)state;
+    for (int ahead = 0; ahead < 2; ahead++) {
+        struct run r;
+        setup(&r);
+        learn(&r, 1);
+        r.scene.wall_lead_ns += ahead ? 3600 * NS_PER_S : -3600 * NS_PER_S;
+        step(&r), step(&r);
+        double wall_s = (double)r.scene.block->wall_ns / 1e9;
+        struct engine_suppression s = {
+            .id = "s1", .workload = WORKLOAD, .author = "ana", .expires = wall_s + 100};
+        assert_int_equal(engine_suppress(r.engine, &s), 0);
+        reload(&r);
+        assert_int_equal(engine_suppress(r.engine, &s), 0); /* the store has it */
+        assert_int_equal(engine_suppressions(r.engine, WORKLOAD), 1);
+        scene_attack(&r.scene, 1, 100, 200);
+        serve(&r, 1, 2);
+        assert_int_equal(r.opened, 0);
+        serve(&r, 1, 120);
+        assert_int_equal(engine_suppressions(r.engine, WORKLOAD), 0);
+        scene_attack(&r.scene, 1, 100, 300);
+        serve(&r, 1, 2);
+        assert_int_equal(r.opened, 1);
+        teardown(&r);
+    }
+}
+
+/* Maintenance for ten minutes: what it did alarms again when it is over, though what else did not
+ * alarm was learnt meanwhile. */
+static void test_what_is_suppressed_is_not_learnt(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    struct engine_suppression s = {
+        .id = "s1", .workload = WORKLOAD, .author = "ana", .expires = 1700000000 + 1000 + 600};
+    assert_int_equal(engine_suppress(r.engine, &s), 0);
+    child(&r, 100, 200, "/usr/bin/dash");
+    serve(&r, 1, 5);
+    assert_int_equal(r.opened, 0);
+    serve(&r, 1, 3 * 3600);
+    child(&r, 100, 300, "/usr/bin/dash");
+    serve(&r, 1, 5);
+    assert_int_equal(r.opened, 1);
+    teardown(&r);
+}
+
 static void test_repeats_and_verdicts(void **state)
 {
     (void)state;
@@ -347,6 +397,80 @@ static void test_a_replica_goes_further(void **state)
     teardown(&r);
 }
 
+/* Judged is over: the same on another container within the hour is for somebody to see, and the
+ * one after it is its replica. */
+static void test_a_judged_alert_takes_no_replica_in(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 3);
+    scene_attack(&r.scene, 1, 100, 1000);
+    serve(&r, 3, 310);
+    assert_int_equal(r.opened, 1);
+    char first[ALERT_ID_MAX];
+    memcpy(first, r.last, sizeof(first));
+    assert_int_equal(engine_verdict(r.engine, first, VERDICT_INCIDENT), 0);
+    for (unsigned c = 2; c <= 3; c++) {
+        scene_attack(&r.scene, c, 100 * c, 1000 * c);
+        serve(&r, 3, 10);
+        assert_int_equal(r.opened, 2);
+        assert_string_equal(last_alert(&r)->linked, first);
+        assert_int_equal(last_alert(&r)->replicas, c - 1);
+    }
+    assert_int_equal(engine_alert_find(r.engine, first)->replicas, 1);
+    teardown(&r);
+}
+
+/* The judged alert may be the one that gives way to the new one. */
+static void test_a_link_outlives_its_alert(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.alerts_max = 1;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    learn(&r, 2);
+    scene_attack(&r.scene, 1, 100, 1000);
+    serve(&r, 2, 310);
+    char first[ALERT_ID_MAX];
+    memcpy(first, r.last, sizeof(first));
+    assert_int_equal(engine_verdict(r.engine, first, VERDICT_INCIDENT), 0);
+    scene_attack(&r.scene, 2, 200, 2000);
+    serve(&r, 2, 5);
+    assert_int_equal(r.opened, 2);
+    assert_null(engine_alert_find(r.engine, first));
+    assert_string_equal(last_alert(&r)->linked, first);
+    teardown(&r);
+}
+
+/* What an alert held is dropped when the alert leaves the table unjudged. */
+static void test_a_forgotten_alert_holds_nothing(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    engine_free(r.engine);
+    r.options.alerts_max = 2;
+    assert_int_equal(engine_new(&r.options, &r.engine), 0);
+    learn(&r, 1);
+    uint64_t alert[3];
+    for (unsigned i = 0; i < ARRAY_SIZE(alert); i++) {
+        char program[32];
+        snprintf(program, sizeof(program), "/usr/bin/p%c", 'a' + i);
+        child(&r, 100, 200 + i, program);
+        serve(&r, 1, 310);
+        assert_int_equal(r.opened, i + 1);
+        alert[i] = strtoull(r.last, NULL, 16);
+    }
+    struct profile *p = (struct profile *)engine_profile_find(r.engine, WORKLOAD);
+    assert_int_equal(engine_alerts(r.engine), 2);
+    assert_int_equal(profile_verdict(p, alert[0], false, 0), 0);
+    assert_true(profile_verdict(p, alert[1], false, 0) > 0);
+    teardown(&r);
+}
+
 static void test_startup_is_held_until_learnt(void **state)
 {
     (void)state;
@@ -401,27 +525,17 @@ static char *story(uint64_t every)
     setup(&r);
     restart(&r, 1, 40, false);
     restart(&r, 2, 90, false);
-    struct buf bytes;
-    buf_init(&bytes, 1 << 28);
     for (int i = 0; i < 400; i++) {
         if (i == 40)
             scene_attack(&r.scene, 2, 200, 300);
         if (i == 42)
             scene_attack(&r.scene, 2, 200, 310);
         scene_serve(&r.scene, 2, 200);
-        if (every && i % every == 0) {
-            struct engine *again = NULL;
-            buf_clear(&bytes);
-            engine_save(r.engine, &bytes);
-            assert_int_equal(bytes.error, 0);
-            assert_int_equal(engine_load(bytes.data, bytes.size, &r.options, &again), 0);
-            engine_free(r.engine);
-            r.engine = again;
-        }
+        if (every && i % every == 0)
+            reload(&r);
         step(&r);
     }
     assert_int_equal(r.opened, 1);
-    buf_done(&bytes);
     char *text = alerts_text(r.engine);
     teardown(&r);
     return text;
@@ -523,17 +637,61 @@ static void test_a_new_capture_ends_the_one_before(void **state)
     learn(&r, 2);
     const struct profile *p = engine_profile_find(r.engine, WORKLOAD);
     assert_int_equal(engine_profile_containers(r.engine, p), 2);
-    uint64_t tick = r.scene.tick;
-    block_free(r.scene.block);
-    scene_init(&r.scene, SCENE_CAPTURE + 1);
-    r.scene.tick = tick;
-    step(&r);
-    scene_container(&r.scene, 1, WORKLOAD, true);
+    new_capture(&r, 0);
     serve(&r, 1, 90);
     assert_int_equal(engine_profile_containers(r.engine, p), 1);
     struct engine_counters k;
     engine_counters(r.engine, &k);
     assert_int_equal(k.containers, 1); /* and they do not stay */
+    teardown(&r);
+}
+
+/* A clock that was set back between two captures (NTP, a machine without one of its own) stops
+ * neither alerts nor learning; people's times are those of the clock. */
+static void test_a_clock_set_back_stops_nothing(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    new_capture(&r, 3600);
+    serve(&r, 1, 10);
+    double wall_s = (double)r.scene.block->wall_ns / 1e9;
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 2);
+    assert_int_equal(r.opened, 1);
+    assert_true(last_alert(&r)->open);
+    assert_true(fabs(last_alert(&r)->first - wall_s) < 2);
+    serve(&r, 1, 290);
+    assert_int_equal(r.closed, 0);
+    serve(&r, 1, 20);
+    assert_int_equal(r.closed, 1);
+    teardown(&r);
+
+    setup(&r);
+    scene_container(&r.scene, 1, "other", true);
+    scene_fork(&r.scene, 1, 0, 100, "/usr/sbin/server");
+    serve(&r, 1, 5);
+    new_capture(&r, 30 * 86400);
+    serve(&r, 1, LEARNT_S);
+    assert_true(profile_ready(engine_profile_find(r.engine, WORKLOAD), PHASE_STEADY));
+    teardown(&r);
+}
+
+/* The state that is saved with a verdict knows that the end of the alert is yet to be told. */
+static void test_a_closing_is_told_after_a_restart(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    scene_attack(&r.scene, 1, 100, 200);
+    serve(&r, 1, 5);
+    assert_int_equal(engine_verdict(r.engine, r.last, VERDICT_EXPECTED), 0);
+    reload(&r);
+    assert_int_equal(r.closed, 0);
+    serve(&r, 1, 1);
+    assert_int_equal(r.closed, 1);
     teardown(&r);
 }
 
@@ -651,15 +809,22 @@ int main(void)
         cmocka_unit_test(test_memory_counts_once_per_process),
         cmocka_unit_test(test_one_dirty_kind_is_not_enough),
         cmocka_unit_test(test_suppression),
+        cmocka_unit_test(test_a_suppression_ends_by_the_wall_clock),
+        cmocka_unit_test(test_what_is_suppressed_is_not_learnt),
         cmocka_unit_test(test_repeats_and_verdicts),
         cmocka_unit_test(test_replicas_are_one_group),
         cmocka_unit_test(test_a_replica_goes_further),
+        cmocka_unit_test(test_a_judged_alert_takes_no_replica_in),
+        cmocka_unit_test(test_a_link_outlives_its_alert),
+        cmocka_unit_test(test_a_forgotten_alert_holds_nothing),
         cmocka_unit_test(test_startup_is_held_until_learnt),
         cmocka_unit_test(test_restart_gives_the_same_alerts),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_malformed_state_is_refused),
         cmocka_unit_test(test_text_of_an_alert_is_utf8),
         cmocka_unit_test(test_a_new_capture_ends_the_one_before),
+        cmocka_unit_test(test_a_clock_set_back_stops_nothing),
+        cmocka_unit_test(test_a_closing_is_told_after_a_restart),
         cmocka_unit_test(test_caps_are_counted),
         cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
