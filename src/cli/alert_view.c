@@ -42,7 +42,7 @@ static void head(struct view *v, const json_t *a)
             v->plain, look_number(a, "score"), look_text(a, "state"),
             *look_text(a, "verdict") ? ": " : "", look_text(a, "verdict"),
             look_true(a, "provisional") ? ", provisional" : "",
-            look_true(a, "held") ? ", held (start-up not learnt yet)" : "",
+            look_true(a, "held") ? ", held (start-up not learnt)" : "",
             look_true(a, "open") ? ", still going on" : "");
     fputs(v->mark, v->out);
     table_wrap(v->out, look_text(a, "headline"), 0, v->width);
@@ -75,7 +75,7 @@ static void where_and_when(struct view *v, const json_t *a)
                  look_number(a, "replicas"), look_number(a, "repeats"));
         field(v, "Also", line);
     }
-    field(v, "Goes on", look_text(a, "linked"));
+    field(v, "Follows", look_text(a, "linked"));
 }
 
 static void why(struct view *v, const json_t *a)
@@ -310,6 +310,13 @@ static void what_to_do(struct view *v, const json_t *a)
             "  vigia alerts --close %s --verdict expected       (a change: learn it)\n"
             "  vigia alerts --close %s --verdict 'false alarm'  (normal: learn it)\n",
             id, id, id);
+    CLEANUP(freep) char *workload = table_escape(look_text(a, "workload"));
+    if (look_true(a, "held") && workload)
+        fprintf(
+            v->out,
+            "  Until start-up is learnt every start teaches, this one too, whatever the verdict.\n"
+            "  After an attack: vigia profiles --retire %s\n",
+            workload);
 }
 
 void alert_view(FILE *out, const json_t *alert, double now, unsigned width)

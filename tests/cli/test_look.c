@@ -194,6 +194,14 @@ static void test_one_alert_reads_as_a_story(void **state)
     expect("web\\x1b[31m (0123456789ab)");
     expect("--verdict incident");
     expect_readable();
+    expect_not("--retire");
+    json_auto_t *held = json_pack("{s:b}", "held", 1);
+    struct store_document d = {
+        .kind = STORE_ALERT, .key = "aaaa000000000001", .body = held, .merge = true};
+    assert_int_equal(store_put(store, &d), 0);
+    assert_int_equal(vigia("alerts --id aaaa"), 0);
+    expect("vigia profiles --retire shop/Deployment/web/web");
+    expect_readable();
     assert_int_equal(vigia("alerts --id cccc"), 1);
     assert_int_equal(vigia("alerts --id ''"), 1);
 }

@@ -101,4 +101,4 @@ export const PROVISIONAL_MEANING =
     'The threshold comes from little normal time so far, so the score is an estimate.';
 
 export const HELD_MEANING =
-    'Seen while a container started, before Vigia has learnt two starts of this workload. Listed here, not sent to the alert sinks.';
+    'Seen while a container started, before Vigia has learnt two starts of this workload. Listed here, not sent to the alert sinks, and learnt as part of a start whatever the verdict.';
