@@ -192,7 +192,7 @@ static void add_row(struct table *t, const json_t *a)
 
 static struct store_query query_of(const struct options *o)
 {
-    struct store_query q = {.kind = STORE_ALERT, .text = o->text};
+    struct store_query q = {.kind = STORE_ALERT, .text = o->text, .brief = true};
     unsigned n = 0;
     if (o->state)
         q.where[n].field = "state", q.where[n++].equals = o->state;
@@ -235,6 +235,18 @@ static int print_table(const struct options *o, json_t *list, uint64_t total)
     return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
+/* The whole alert of a brief one. False on an error, but not for one that is gone meanwhile. */
+static bool print_whole(struct look *l, const json_t *brief)
+{
+    json_auto_t *alert = NULL;
+    int r = store_get(l->store, STORE_ALERT, look_text(brief, "key"), &alert, NULL, NULL);
+    if (r < 0)
+        return r == -ENOENT;
+    as_alert(alert);
+    look_print(alert);
+    return true;
+}
+
 static int list_alerts(struct look *l, const struct options *o)
 {
     json_auto_t *list = NULL;
@@ -247,25 +259,24 @@ static int list_alerts(struct look *l, const struct options *o)
     if (!o->common.json)
         return print_table(o, list, total);
     json_array_foreach (list, i, a) {
-        as_alert(a);
-        look_print(a);
+        if (!print_whole(l, a))
+            return EXIT_FAILED;
     }
     return EXIT_OK;
 }
 
-static void print_new(const struct options *o, json_t *a)
+static bool print_new(struct look *l, const struct options *o, json_t *a)
 {
     char when[WORDS_MAX];
+    if (o->common.json)
+        return print_whole(l, a);
     as_alert(a);
-    if (o->common.json) {
-        look_print(a);
-        return;
-    }
     printf("%s  %s  score %.0f%s  ", look_text(a, "id"), words_time(look_number(a, "raised"), when),
            look_number(a, "score"), look_true(a, "held") ? " (held)" : "");
     table_wrap(stdout, look_text(a, "workload"), 0, table_width());
     table_wrap(stdout, look_text(a, "headline"), 4, table_width());
     fflush(stdout);
+    return true;
 }
 
 /* Those that are there count as seen. The store is asked each second; an alert extended later is
@@ -285,8 +296,8 @@ static int watch(struct look *l, const struct options *o)
             if (json_object_get(seen, look_text(a, "key")))
                 continue;
             json_object_set_new(seen, look_text(a, "key"), json_true());
-            if (!first)
-                print_new(o, a);
+            if (!first && !print_new(l, o, a))
+                return EXIT_FAILED;
         }
         if (ferror(stdout))
             return EXIT_FAILED;

@@ -111,7 +111,8 @@ static int catch_up(struct pipeline *p, uint64_t from, uint64_t acknowledged)
 /* An engine that begins anew does not know the alerts that were going on: they have ended. */
 static int end_alerts(struct pipeline *p)
 {
-    struct store_query query = {.kind = STORE_ALERT, .where = {{"open", "true"}}, .limit = 10000};
+    struct store_query query = {
+        .kind = STORE_ALERT, .where = {{"open", "true"}}, .limit = 10000, .brief = true};
     CLEANUP(batch_done) struct batch batch;
     json_t *rows = NULL, *row;
     size_t i;

@@ -9,6 +9,7 @@
 #include "soc/server.h"
 
 static const char *const states[] = {"new", "acknowledged", "closed", NULL};
+static const char *const sorts[] = {"first", "last", "score", NULL};
 static const char *const verdicts[] = {"false alarm", "expected", "incident", NULL};
 
 const struct field alerts_query[] = {
@@ -18,6 +19,7 @@ const struct field alerts_query[] = {
     {"from", FIELD_NUMBER, false, 0, 1e11, NULL},
     {"until", FIELD_NUMBER, false, 0, 1e11, NULL},
     {"held", FIELD_BOOL, false, 0, 0, NULL},
+    {"sort", FIELD_STRING, false, 0, 0, sorts},
     {"limit", FIELD_INTEGER, false, 1, 500, NULL},
     {"offset", FIELD_INTEGER, false, 0, 1e9, NULL},
     {0},
@@ -60,7 +62,9 @@ int find_alerts(struct request *q, const struct store_query *query, json_t **ret
     CLEANUP(json_decrefp) json_t *list = json_array();
     json_t *row;
     size_t i;
-    int r = find_documents(q, query, "id", true, &rows, ret_total);
+    struct store_query brief = *query;
+    brief.brief = true;
+    int r = find_documents(q, &brief, "id", true, &rows, ret_total);
     if (r < 0)
         return r;
     json_array_foreach (rows, i, row) {
@@ -86,6 +90,7 @@ int api_alerts(struct request *q)
         .text = query_string(q, "q"),
         .from = query_number(q, "from", 0),
         .until = query_number(q, "until", 0),
+        .sort = query_string(q, "sort"),
         .limit = (uint32_t)query_number(q, "limit", 100),
         .offset = (uint32_t)query_number(q, "offset", 0),
     };

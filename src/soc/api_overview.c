@@ -46,7 +46,7 @@ static int alert_counts(struct request *q, json_t *by_workload, json_t **ret)
 {
     uint64_t new, acknowledged, raised;
     CLEANUP(json_decrefp) json_t *none = NULL;
-    struct store_query query = {.kind = STORE_ALERT, .from = today(q), .limit = 1};
+    struct store_query query = {.kind = STORE_ALERT, .from = today(q), .limit = 1, .brief = true};
     query.where[0].field = "held";
     query.where[0].equals = "false";
     int r = count_alerts(q, "new", "workload", by_workload, &new);

@@ -11,7 +11,7 @@
 #include "store/store.h"
 
 #define SQ_APPLICATION 0x56494741 /* "VIGA", PRAGMA application_id */
-#define SQ_SCHEMA 2               /* PRAGMA user_version */
+#define SQ_SCHEMA 3               /* PRAGMA user_version */
 
 enum sq_statement {
     SQ_SPOOL_GET,

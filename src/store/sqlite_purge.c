@@ -178,8 +178,8 @@ static const char delete_scores[] =
     " old.time < ? LIMIT " STEP_ROWS ")";
 
 static const char delete_alerts[] =
-    "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM documents WHERE kind = 0"
-    " AND time < ? AND state = 'closed' LIMIT " STEP_ROWS ")";
+    "DELETE FROM documents WHERE kind = 0 AND key IN (SELECT key FROM briefs"
+    " WHERE time < ? AND state = 'closed' LIMIT " STEP_ROWS ")";
 
 /* Processes that ended, or whose container did: those that run are still to be named. */
 static const char delete_processes[] =

@@ -113,17 +113,23 @@ static void add_text_search(struct sql *q, const char *text)
     bool plain = true;
     for (const char *p = text; *p; p++)
         plain &= isalnum((unsigned char)*p) || strchr(" -_./:,", *p);
+    buf_printf(&q->text, " AND EXISTS (SELECT 1 FROM documents AS whole"
+                         " WHERE whole.kind = found.kind AND whole.key = found.key");
     if (plain)
-        add_text(q, " AND instr(lower(body), lower(?)) > 0", text);
+        add_text(q, " AND instr(lower(whole.body), lower(?)) > 0", text);
     add_text(q,
-             " AND EXISTS (SELECT 1 FROM json_tree(body) WHERE type = 'text'"
-             " AND instr(lower(atom), lower(?)) > 0)",
+             " AND EXISTS (SELECT 1 FROM json_tree(whole.body) WHERE type = 'text'"
+             " AND instr(lower(atom), lower(?)) > 0))",
              text);
 }
 
-static int where(struct sql *q, const struct store_query *query, const char *hint)
+/* brief: all that is asked for stands in the brief documents; those of alerts are a table of their
+ * own. */
+static int where(struct sql *q, const struct store_query *query, bool brief, const char *hint)
 {
-    buf_printf(&q->text, " FROM documents%s WHERE kind = %d", hint, (int)query->kind);
+    buf_printf(&q->text, " FROM %s AS found%s WHERE kind = %d",
+               brief && query->kind == STORE_ALERT ? "briefs" : "documents", hint,
+               (int)query->kind);
     add_keys(q, query);
     add_field(q, query->kind, query->field, query->equals);
     for (size_t i = 0; i < STORE_WHERE_MAX; i++)
@@ -150,7 +156,19 @@ static sqlite3_stmt *prepare(struct sqlite_store *s, struct sql *q)
     return statement;
 }
 
-static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row)
+static void drop_arrays(json_t *body)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(body, next, name, value)
+    {
+        if (json_is_array(value))
+            json_object_del(body, name);
+    }
+}
+
+static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row, bool brief)
 {
     json_t *body = json_loadb((const char *)sqlite3_column_text(row, 2),
                               (size_t)sqlite3_column_bytes(row, 2), 0, NULL);
@@ -158,6 +176,8 @@ static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row)
         s->rc = SQLITE_CORRUPT;
         return NULL;
     }
+    if (brief)
+        drop_arrays(body);
     /* A workload's name may be any bytes. */
     CLEANUP(freep)
     char *key =
@@ -167,20 +187,30 @@ static json_t *document_of(struct sqlite_store *s, sqlite3_stmt *row)
     return body;
 }
 
+static uint32_t limit_of(const struct store_query *query)
+{
+    return query->limit ? MIN(query->limit, STORE_FIND_MAX) : 100;
+}
+
 static int find_rows(struct sqlite_store *s, const struct store_query *query, json_t *ret)
 {
     CLEANUP(sql_done) struct sql q = {0};
     buf_init(&q.text, 1 << 20);
     buf_printf(&q.text, "SELECT key, time, body");
-    int r = where(&q, query, "");
+    int r = where(&q, query, query->brief, "");
     if (r < 0)
         return r;
+    if (query->sort && !is_field(query->sort))
+        return -EINVAL;
     const char *direction = query->oldest_first ? "" : " DESC";
-    buf_printf(&q.text, " ORDER BY time%s, key%s LIMIT %u OFFSET %u", direction, direction,
-               query->limit ? MIN(query->limit, STORE_FIND_MAX) : 100, query->offset);
+    buf_printf(&q.text, " ORDER BY ");
+    if (query->sort)
+        buf_printf(&q.text, "json_extract(body, '$.%s')%s, ", query->sort, direction);
+    buf_printf(&q.text, "time%s, key%s LIMIT %u OFFSET %u", direction, direction, limit_of(query),
+               query->offset);
     CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
     while (sq_step(s, row)) {
-        json_t *document = document_of(s, row);
+        json_t *document = document_of(s, row, query->brief);
         if (document)
             json_array_append_new(ret, document);
     }
@@ -192,7 +222,7 @@ static int count_rows(struct sqlite_store *s, const struct store_query *query, u
     CLEANUP(sql_done) struct sql q = {0};
     buf_init(&q.text, 1 << 20);
     buf_printf(&q.text, "SELECT count(*)");
-    int r = where(&q, query, "");
+    int r = where(&q, query, true, "");
     if (r < 0)
         return r;
     CLEANUP(sq_finalizep) sqlite3_stmt *row = prepare(s, &q);
@@ -206,10 +236,13 @@ int sqlite_find(struct store *store, const struct store_query *query, json_t **r
 {
     struct sqlite_store *s = (struct sqlite_store *)store;
     json_auto_t *list = json_array();
-    uint64_t total = 0;
+    uint64_t total;
     sq_begin(s, "BEGIN");
     int r = find_rows(s, query, list);
-    if (r == 0 && ret_total)
+    size_t n = json_array_size(list);
+    total = query->offset + n;
+    /* A page that is not full is the last one. */
+    if (r == 0 && ret_total && (n == limit_of(query) || (n == 0 && query->offset)))
         r = count_rows(s, query, &total);
     int end = sq_end(s, "read from");
     if (r < 0) {
@@ -234,7 +267,7 @@ int sq_read_counts(struct sqlite_store *s, const struct store_arguments *a, stru
     buf_printf(&q.text, " AS value, count(*) AS n");
     /* SQLite would take the primary key, and with it read every body. */
     bool indexed = a->query->kind == STORE_ALERT && strcmp(a->field, "state") == 0;
-    int r = where(&q, a->query, indexed ? " INDEXED BY documents_state" : "");
+    int r = where(&q, a->query, true, indexed ? " INDEXED BY briefs_state" : "");
     if (r < 0)
         return r;
     buf_printf(&q.text, " GROUP BY value ORDER BY n DESC, value LIMIT 1000");

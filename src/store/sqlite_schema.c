@@ -9,6 +9,12 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+/* What store_query.brief finds of an alert: a few lines beside a document of up to hundreds of
+ * kilobytes. Kept by the database itself, so that it fits whoever writes. */
+#define BRIEF(body)                                                                                \
+    "(SELECT json_group_object(key, " body " -> fullkey) FROM json_each(" body ")"                 \
+    " WHERE type <> 'array')"
+
 /* Version n is reached by running step n - 1 on version n - 1; a new database runs them all. A step
  * is never changed once released: tests/store/fixtures has a database of every version. */
 static const char *const steps[SQ_SCHEMA] = {
@@ -58,6 +64,27 @@ static const char *const steps[SQ_SCHEMA] = {
     "CREATE INDEX documents_state ON documents (state, time) WHERE kind = 0;"
     /* sqlite_compact.c looks for small groups every minute, without reading the large ones. */
     "CREATE INDEX kept_small ON kept (source, reason, first) WHERE windows < 32;",
+
+    "CREATE TABLE briefs (kind INTEGER, key TEXT, time REAL NOT NULL, body TEXT NOT NULL,"
+    " state TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID;"
+    "INSERT INTO briefs SELECT kind, key, time, " BRIEF(
+        "body") ", state FROM documents"
+                " WHERE kind = 0;"
+                "CREATE INDEX briefs_time ON briefs (kind, time);"
+                "CREATE INDEX briefs_state ON briefs (state, time);"
+                "DROP INDEX documents_state;"
+                "CREATE TRIGGER brief_made AFTER INSERT ON documents WHEN NEW.kind = 0 BEGIN"
+                " INSERT INTO briefs VALUES (0, NEW.key, NEW.time, " BRIEF(
+                    "NEW.body") ", NEW.state); END;"
+                                "CREATE TRIGGER brief_changed AFTER UPDATE ON documents WHEN "
+                                "NEW.kind = 0 BEGIN"
+                                " UPDATE briefs SET time = NEW.time, body = " BRIEF(
+                                    "NEW.body") ", state = NEW.state"
+                                                " WHERE kind = 0 AND key = NEW.key; END;"
+                                                "CREATE TRIGGER brief_removed AFTER DELETE ON "
+                                                "documents WHEN OLD.kind = 0 BEGIN"
+                                                " DELETE FROM briefs WHERE kind = 0 AND key = "
+                                                "OLD.key; END;",
 };
 
 static int refuse_version(const char *path, int64_t version)

@@ -134,6 +134,9 @@ struct store_query {
     double from, until;     /* from <= time < until */
     uint32_t limit, offset; /* limit 0: 100; at most STORE_FIND_MAX */
     bool oldest_first;
+    const char *sort; /* number field of the body: the largest first, of the same the newest */
+    bool brief;       /* documents without the members that are arrays: what lists of alerts show,
+                         without the calls and processes, which are most of an alert */
 };
 
 /* ---- typed reading: through the functions below ---- */

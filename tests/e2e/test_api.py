@@ -72,6 +72,12 @@ def test_every_get():
         assert [a["id"] for a in d["alerts"]] == ["a3"] and d["total"] == 1
         _, d = c.get("/alerts?q=mysqld&state=new&limit=1")
         assert [a["id"] for a in d["alerts"]] == ["a2"], d
+        scores = [a["score"] for a in c.get("/alerts?sort=score")[1]["alerts"]]
+        assert scores == sorted(scores, reverse=True) and len(set(scores)) > 1, scores
+        best = c.get("/alerts?sort=score&limit=1")[1]
+        assert best["alerts"][0]["score"] == scores[0] and best["total"] == len(scores), best
+        last = [a["last"] for a in c.get("/alerts?sort=last")[1]["alerts"]]
+        assert last == sorted(last, reverse=True), last
         _, d = c.get("/coverage")
         assert d["unwatched"][0]["reason"] == "sandbox of a pod", d
         assert d["watched"][0]["ready_in_s"] == 0
@@ -83,7 +89,7 @@ def test_every_get():
         assert c.get("/alerts/none")[0] == 404
         assert c.get("/workload?key=none")[0] == 404
         for bad in ["/alerts?limit=x", "/alerts?limit=-1", "/alerts?nope=1", "/workload",
-                    "/alerts?state=odd", "/alerts?from=1&from=2", "/alerts?q=%ff"]:
+                    "/alerts?state=odd", "/alerts?sort=odd", "/alerts?from=1&from=2", "/alerts?q=%ff"]:
             assert c.get(bad)[0] == 400, bad
         for path in ["/nothing", "/alerts/a/b", "/alerts/"]:
             assert c.get(path)[0] == 404, path

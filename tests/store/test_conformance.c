@@ -195,6 +195,71 @@ static void test_find_filters_and_orders(void **state)
     assert_int_equal(store_find(t->s, &q, &none, NULL), -EINVAL);
 }
 
+static void expect_brief(struct store *s, struct store_query query, const char *expected)
+{
+    json_auto_t *list = NULL, *want = json_loads(expected, 0, NULL);
+    query.brief = true;
+    assert_int_equal(store_find(s, &query, &list, NULL), 0);
+    assert_true(json_equal(list, want));
+}
+
+/* However an alert came to be what it is: lists have all of it but its arrays. */
+static void test_brief_alerts_follow_the_whole_ones(void **state)
+{
+    struct state *t = *state;
+    struct store_query q = {.kind = STORE_ALERT, .text = "/bin/dash"};
+    put(t->s, STORE_ALERT, "a1", 50,
+        "{\"state\": \"new\", \"score\": 60.5, \"held\": true, \"verdict\": null, \"odd key\": 1,"
+        " \"container\": {\"key\": \"c\"}, \"calls\": [{\"name\": \"/bin/dash\"}], \"n\": 3}");
+    put(t->s, STORE_PROFILE, "p1", 50, "{\"state\": \"ready\", \"off\": []}");
+    expect_brief(
+        t->s, q,
+        "[{\"key\": \"a1\", \"time\": 50.0, \"state\": \"new\", \"score\": 60.5, \"odd key\":"
+        " 1, \"held\": true, \"verdict\": null, \"container\": {\"key\": \"c\"}, \"n\": 3}]");
+    expect_brief(t->s, (struct store_query){.kind = STORE_PROFILE},
+                 "[{\"key\": \"p1\", \"time\": 50.0, \"state\": \"ready\"}]");
+    merge(t->s, "a1", "history", "{\"state\": \"closed\", \"history\": [{\"who\": \"rui\"}]}");
+    put(t->s, STORE_ALERT, "a2", 60, "{\"state\": \"new\"}");
+    q = (struct store_query){.kind = STORE_ALERT, .field = "state", .equals = "closed"};
+    q.brief = true;
+    expect_keys(t->s, q, "a1", 1);
+    q.text = "rui";
+    expect_keys(t->s, q, "a1", 1);
+    put(t->s, STORE_ALERT, "a1", 70, "{\"state\": \"new\"}");
+    expect_keys(t->s, q, "", 0);
+    expect_brief(t->s, (struct store_query){.kind = STORE_ALERT, .from = 61},
+                 "[{\"key\": \"a1\", \"time\": 70.0, \"state\": \"new\"}]");
+    struct store_document gone = {.kind = STORE_ALERT, .key = "a1", .removed = true};
+    assert_int_equal(store_put(t->s, &gone), 0);
+    expect_brief(t->s, (struct store_query){.kind = STORE_ALERT},
+                 "[{\"key\": \"a2\", \"time\": 60.0, \"state\": \"new\"}]");
+}
+
+/* The whole list is sorted, not what a page of it happens to have. */
+static void test_sorts_before_it_cuts(void **state)
+{
+    struct state *t = *state;
+    const double scores[] = {55, 99, 60, 60};
+    for (int i = 0; i < 4; i++) {
+        char key[8], body[64];
+        snprintf(key, sizeof(key), "a%d", i);
+        snprintf(body, sizeof(body), "{\"score\": %f, \"list\": []}", scores[i]);
+        put(t->s, STORE_ALERT, key, T0 + i, body);
+    }
+    struct store_query q = {.kind = STORE_ALERT, .sort = "score", .limit = 3, .brief = true};
+    expect_keys(t->s, q, "a1 a3 a2", 4);
+    q.offset = 3;
+    expect_keys(t->s, q, "a0", 4);
+    q.offset = 9;
+    expect_keys(t->s, q, "", 4);
+    q.brief = false;
+    q.offset = 0;
+    expect_keys(t->s, q, "a1 a3 a2", 4);
+    q.sort = "score') --";
+    json_t *none = NULL;
+    assert_int_equal(store_find(t->s, &q, &none, NULL), -EINVAL);
+}
+
 static void test_prefix(void **state)
 {
     struct state *t = *state;
@@ -611,6 +676,8 @@ int main(void)
             T(test_blob_stays_without_a_new_one),
             T(test_engine_and_soc_do_not_undo_each_other),
             T(test_find_filters_and_orders),
+            T(test_brief_alerts_follow_the_whole_ones),
+            T(test_sorts_before_it_cuts),
             T(test_prefix),
             T(test_processes_of_a_container),
             T(test_counts),

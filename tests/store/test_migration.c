@@ -57,6 +57,12 @@ static void expect_filled(struct store *s)
     assert_int_equal(store_counts(s, &alerts, "state", &states), 0);
     assert_int_equal(states.n, 1);
     assert_string_equal(states.counts[0].value, "new");
+    json_auto_t *brief = NULL;
+    alerts.brief = true;
+    assert_int_equal(store_find(s, &alerts, &brief, NULL), 0);
+    assert_int_equal(json_array_size(brief), 1);
+    assert_non_null(json_object_get(json_array_get(brief, 0), "score"));
+    assert_null(json_object_get(json_array_get(brief, 0), "history"));
     struct store_selection sel = {.workload = "shop/web", .step_s = 1};
     assert_int_equal(store_series(s, &sel, &series), 0);
     assert_int_equal(series.n, 1);

@@ -255,6 +255,37 @@ static void test_other_process_leaves_the_wal(void **state)
     store_close(writer);
 }
 
+/* Lists of alerts, their counts and totals do not depend on the size of the alerts: they would not
+ * notice that one is damaged. */
+static void test_lists_leave_whole_alerts_alone(void **state)
+{
+    (void)state;
+    struct store *s = NULL;
+    json_auto_t *body =
+        json_pack("{s:s, s:b, s:f, s:[]}", "state", "new", "held", 0, "score", 60.0, "sequences");
+    struct store_document d = {.kind = STORE_ALERT, .key = "a1", .time = T0, .body = body};
+    assert_int_equal(try_open(false, &s), 0);
+    assert_int_equal(store_put(s, &d), 0);
+    store_close(s);
+    sql("DROP TRIGGER brief_changed; UPDATE documents SET body = 'damaged'");
+    struct store_query q = {.kind = STORE_ALERT,
+                            .where = {{"held", "false"}, {"state", "new"}},
+                            .sort = "score",
+                            .limit = 1,
+                            .brief = true};
+    json_auto_t *list = NULL;
+    uint64_t total = 0;
+    CLEANUP(store_rows_done) struct store_rows counts = {0};
+    assert_int_equal(try_open(true, &s), 0);
+    assert_int_equal(store_find(s, &q, &list, &total), 0);
+    assert_int_equal(json_array_size(list), 1);
+    assert_int_equal(total, 1);
+    assert_int_equal(store_counts(s, &q, "held", &counts), 0);
+    assert_int_equal(counts.n, 1);
+    assert_int_equal(store_get(s, STORE_ALERT, "a1", NULL, NULL, NULL), -EBADMSG);
+    store_close(s);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -266,6 +297,7 @@ int main(void)
         T(test_full_disk),
         T(test_files_are_private),
         T(test_other_process_leaves_the_wal),
+        T(test_lists_leave_whole_alerts_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
