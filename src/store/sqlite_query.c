@@ -161,8 +161,7 @@ static void drop_arrays(json_t *body)
     const char *name;
     json_t *value;
     void *next;
-    json_object_foreach_safe(body, next, name, value)
-    {
+    json_object_foreach_safe (body, next, name, value) {
         if (json_is_array(value))
             json_object_del(body, name);
     }
