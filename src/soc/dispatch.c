@@ -205,9 +205,8 @@ static void reader_give(struct http *h, struct store *s)
 
 static int serve(struct request *q)
 {
-    bool other;
-    q->route = route_find(q->method, q->path, q->id, sizeof(q->id), &other);
-    if (!q->route && other)
+    q->route = route_find(q->method, q->path, q->id, sizeof(q->id), q->reply.allow);
+    if (!q->route && q->reply.allow[0])
         return reply_error(q, 405, "method_not_allowed", "%s is not possible here", q->method);
     if (!q->route)
         return reply_error(q, 404, "not_found",

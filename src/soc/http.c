@@ -89,7 +89,7 @@ static void add_headers(struct MHD_Response *response, const struct reply *r, bo
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
     if (r->etag)
         MHD_add_response_header(response, "ETag", r->etag);
-    if (r->allow)
+    if (r->allow[0])
         MHD_add_response_header(response, "Allow", r->allow);
     if (r->challenge)
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "soc/server.h"
@@ -52,22 +53,26 @@ static bool match(const char *pattern, const char *path, char *ret_id, size_t id
 }
 
 const struct route *route_find(const char *method, const char *path, char *ret_id, size_t id_size,
-                               bool *ret_other)
+                               char ret_allow[static ALLOW_SIZE])
 {
-    *ret_other = false;
+    size_t used = 0;
+    ret_allow[0] = '\0';
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (const struct route *r = route_table; r->method; r++) {
         if (!r->path[0]) {
             /* All that is not the API belongs to the page. */
-            if (*ret_other || strncmp(path, "/api/", 5) == 0)
+            if (used || strncmp(path, "/api/", 5) == 0)
                 return NULL;
         } else if (!match(r->path, path, ret_id, id_size)) {
             continue;
         }
-        if (strcmp(r->method, method) == 0)
+        if (strcmp(r->method, method) == 0) {
+            ret_allow[0] = '\0';
             return r;
-        *ret_other = true;
+        }
+        used += (size_t)snprintf(ret_allow + used, ALLOW_SIZE - used, "%s%s", used ? ", " : "",
+                                 strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method);
     }
     return NULL;
 }

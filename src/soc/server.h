@@ -43,6 +43,8 @@ extern const struct route route_table[]; /* NULL-terminated */
 #define ROUTES_MAX 48
 #define STATUS_CLASSES 6 /* 0 unused, 1xx .. 5xx */
 
+#define ALLOW_SIZE 32 /* "GET, HEAD, POST, DELETE" */
+
 struct reply {
     unsigned status;
     json_t *json;      /* owned; or */
@@ -51,7 +53,7 @@ struct reply {
     size_t size;       /* of text, bytes */
     const char *type;  /* of text, bytes */
     const char *etag;
-    const char *allow;       /* 405 */
+    char allow[ALLOW_SIZE];  /* 405 */
     unsigned retry_after_s;  /* 0: none */
     bool challenge;          /* 401 of /metrics */
     char cookie[COOKIE_MAX]; /* Set-Cookie; "": none */
@@ -113,9 +115,9 @@ struct http {
 
 /* Serves one request: q->reply is filled in every case. */
 void dispatch(struct request *q);
-/* NULL, and *ret_other whether another method would do. Copies the {id}. */
+/* NULL, and the methods that would do in ret_allow ("": there is nothing). Copies the {id}. */
 const struct route *route_find(const char *method, const char *path, char *ret_id, size_t id_size,
-                               bool *ret_other);
+                               char ret_allow[static ALLOW_SIZE]);
 void reply_done(struct reply *r);
 
 /* Handlers end with one of these. reply_json takes the object over; NULL: -ENOMEM. */

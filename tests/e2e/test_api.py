@@ -93,7 +93,11 @@ def test_every_get():
             assert c.get(bad)[0] == 400, bad
         for path in ["/nothing", "/alerts/a/b", "/alerts/"]:
             assert c.get(path)[0] == 404, path
-        assert c.post("/overview", {})[0] == 405
+        for path, allow in [("/overview", "GET, HEAD"), ("/login", "POST"), ("/suppressions/x", "DELETE"),
+                            ("/alerts/a1", "GET, HEAD, POST")]:
+            assert c.call("PUT", "/api/v1" + path)[0] == 405 and c.headers["Allow"] == allow, (path, c.headers)
+        assert c.call("POST", "/app.js")[0] == 405 and c.headers["Allow"] == "GET, HEAD", c.headers
+        assert c.post("/alerts/a1", {"note": "n"})[0] == 200 and "Allow" not in c.headers
 
 
 def golden_ledger():

@@ -77,8 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct route *r = &route_table[data[0] % routes];
     char id[128], *path = strndup((const char *)data + 2, size - 2);
-    bool other;
-    route_find(data[1] & 2 ? "GET" : "POST", path, id, sizeof(id), &other);
+    char allow[ALLOW_SIZE];
+    route_find(data[1] & 2 ? "GET" : "POST", path, id, sizeof(id), allow);
     free(path);
     if (data[1] & 1)
         body(r, data + 2, size - 2);
