@@ -60,34 +60,22 @@ static int reply_wait(struct request *q, double wait)
                        q->reply.retry_after_s);
 }
 
-struct keys {
-    char name[300], address[80];
-};
-
-static void keys_make(const struct request *q, const char *name, struct keys *ret)
-{
-    snprintf(ret->name, sizeof(ret->name), "name %s", name);
-    snprintf(ret->address, sizeof(ret->address), "address %s", q->address);
-}
-
 /* Seconds to wait, or 0 and the attempt is counted. */
-static double brake(struct request *q, const char *name, const struct keys *keys)
+static double brake(struct request *q, const char *name)
 {
-    struct limit *l = q->http->limit;
     struct user user;
-    if (user_name_is_valid(name) && user_get(q->store, name, &user) == 0 &&
-        user.unlocked > limit_last(l, keys->name))
-        limit_clear(l, keys->name);
-    double wait = limit_take(l, &address_rule, keys->address, q->now);
-    return wait > 0 ? wait : limit_take(l, &name_rule, keys->name, q->now);
+    bool known = user_name_is_valid(name) && user_get(q->store, name, &user) == 0;
+    struct limit *names = known ? q->http->users : q->http->strangers;
+    if (known && user.unlocked > limit_last(names, name))
+        limit_clear(names, name);
+    double wait = limit_take(q->http->addresses, &address_rule, q->origin, q->now);
+    return wait > 0 ? wait : limit_take(names, &name_rule, name, q->now);
 }
 
 /* Checks a password, braked: 0, -EACCES with a reply, or another error. */
 static int check(struct request *q, const char *name, const char *password, struct user *ret)
 {
-    struct keys keys;
-    keys_make(q, name, &keys);
-    double wait = brake(q, name, &keys);
+    double wait = brake(q, name);
     if (wait > 0) {
         reply_wait(q, wait);
         return -EACCES;
@@ -100,8 +88,8 @@ static int check(struct request *q, const char *name, const char *password, stru
     int r = user_check(q->store, name, password, ret);
     atomic_fetch_sub(&q->http->verifying, 1);
     if (r == 0) {
-        limit_clear(q->http->limit, keys.name);
-        limit_clear(q->http->limit, keys.address);
+        limit_clear(q->http->users, name);
+        limit_clear(q->http->addresses, q->origin);
     } else if (r == -EACCES) {
         atomic_fetch_add(&q->http->logins_failed, 1);
     }

@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "soc/origin.h"
 
 struct watched {
     int fd; /* -1 free */
     uint64_t since_ns;
+    char origin[ORIGIN_SIZE];
 };
 
 struct guard {
@@ -18,7 +21,7 @@ struct guard {
     pthread_mutex_t mutex;
     pthread_cond_t stop;
     bool stopping;
-    uint64_t limit_ns, cut;
+    uint64_t limit_ns, cut, refused;
     uint32_t n;
     struct watched watched[];
 };
@@ -89,18 +92,31 @@ void guard_stop(struct guard *g)
     free(g);
 }
 
-int guard_begin(struct guard *g, int fd)
+int guard_begin(struct guard *g, int fd, const char *origin)
 {
     int slot = -1;
     pthread_mutex_lock(&g->mutex);
     for (uint32_t i = 0; i < g->n && slot < 0; i++) {
         if (g->watched[i].fd >= 0)
             continue;
-        g->watched[i] = (struct watched){fd, clock_mono_ns()};
+        g->watched[i] = (struct watched){.fd = fd, .since_ns = clock_mono_ns()};
+        snprintf(g->watched[i].origin, ORIGIN_SIZE, "%s", origin);
         slot = (int)i;
     }
     pthread_mutex_unlock(&g->mutex);
     return slot;
+}
+
+bool guard_refuses(struct guard *g, const char *origin)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&g->mutex);
+    for (uint32_t i = 0; i < g->n; i++)
+        n += g->watched[i].fd >= 0 && strcmp(g->watched[i].origin, origin) == 0;
+    bool refused = n >= (g->n + 1) / 2;
+    g->refused += refused;
+    pthread_mutex_unlock(&g->mutex);
+    return refused;
 }
 
 void guard_touch(struct guard *g, int slot)
@@ -123,6 +139,14 @@ uint64_t guard_cut(struct guard *g)
 {
     pthread_mutex_lock(&g->mutex);
     uint64_t n = g->cut;
+    pthread_mutex_unlock(&g->mutex);
+    return n;
+}
+
+uint64_t guard_refused(struct guard *g)
+{
+    pthread_mutex_lock(&g->mutex);
+    uint64_t n = g->refused;
     pthread_mutex_unlock(&g->mutex);
     return n;
 }

@@ -1,6 +1,5 @@
 #include "soc/http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "soc/guard.h"
+#include "soc/origin.h"
 #include "soc/server.h"
 
 #define HEADERS_MAX (32 * 1024)
@@ -57,21 +57,11 @@ static enum MHD_Result add_parameter(void *cls, enum MHD_ValueKind kind, const c
     return q->n_parameters <= PARAMETERS_MAX ? MHD_YES : MHD_NO;
 }
 
-/* IPv4 in full; of IPv6 the /64 that one customer has, since that is what is braked. */
-static void address_of(struct MHD_Connection *c, char ret[INET6_ADDRSTRLEN])
+static const struct sockaddr *client_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *a = info ? info->client_addr : NULL;
-    snprintf(ret, INET6_ADDRSTRLEN, "?");
-    if (a && a->sa_family == AF_INET) {
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, ret, INET6_ADDRSTRLEN);
-    } else if (a && a->sa_family == AF_INET6) {
-        struct in6_addr prefix = ((const struct sockaddr_in6 *)a)->sin6_addr;
-        if (!IN6_IS_ADDR_LOOPBACK(&prefix))
-            memset(prefix.s6_addr + 8, 0, 8);
-        inet_ntop(AF_INET6, &prefix, ret, INET6_ADDRSTRLEN);
-    }
+    return info ? info->client_addr : NULL;
 }
 
 static void add_headers(struct MHD_Response *response, const struct reply *r, bool tls)
@@ -131,13 +121,15 @@ static enum MHD_Result send_reply(struct MHD_Connection *c, struct request *q)
 static enum MHD_Result answer(struct http *h, struct MHD_Connection *c, const char *method,
                               const char *path, const struct exchange *x)
 {
-    char address[INET6_ADDRSTRLEN];
-    address_of(c, address);
+    char address[ORIGIN_SIZE], origin[ORIGIN_SIZE];
+    address_text(client_of(c), address);
+    origin_text(client_of(c), origin);
     struct request q = {
         .http = h,
         .method = method,
         .path = path,
         .address = address,
+        .origin = origin,
         .token = MHD_lookup_connection_value(c, MHD_COOKIE_KIND, h->tls ? "__Host-vigia" : "vigia"),
         .csrf = header(c, "X-CSRF-Token"),
         .content_type = header(c, "Content-Type"),
@@ -199,6 +191,16 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
     *con_cls = NULL;
 }
 
+/* Four threads accept: that they ask at the same moment may let in three more. */
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, socklen_t size)
+{
+    (void)size;
+    struct http *h = cls;
+    char origin[ORIGIN_SIZE];
+    origin_text(address, origin);
+    return guard_refuses(h->guard, origin) ? MHD_NO : MHD_YES;
+}
+
 /* The socket's context is the guard's slot + 1. */
 static void on_connection(void *cls, struct MHD_Connection *c, void **context,
                           enum MHD_ConnectionNotificationCode code)
@@ -206,8 +208,10 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **context,
     struct http *h = cls;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char origin[ORIGIN_SIZE];
+    origin_text(client_of(c), origin);
     if (code == MHD_CONNECTION_NOTIFY_STARTED && info)
-        *context = (void *)(intptr_t)(guard_begin(h->guard, info->connect_fd) + 1);
+        *context = (void *)(intptr_t)(guard_begin(h->guard, info->connect_fd, origin) + 1);
     else if (code == MHD_CONNECTION_NOTIFY_CLOSED && *context)
         guard_end(h->guard, (int)(intptr_t)*context - 1);
 }
@@ -341,7 +345,7 @@ static int start_daemon(struct http *h, const struct sockaddr_storage *address)
     errno = 0;
     /* Without MHD_OPTION_LISTENING_ADDRESS_REUSE: two servers would share the port in silence. */
     h->daemon = MHD_start_daemon(
-        flags, o->port, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        flags, o->port, on_accept, h, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)address, MHD_OPTION_THREAD_POOL_SIZE,
         o->threads, MHD_OPTION_CONNECTION_LIMIT, o->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
         o->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
@@ -425,7 +429,11 @@ int http_start(const struct http_options *options, struct http **ret)
     if (r == 0)
         r = sessions_new(SESSIONS_MAX, 8 * 3600, 7 * 86400, &h->sessions);
     if (r == 0)
-        r = limit_new(LIMIT_ENTRIES, &h->limit);
+        r = limit_new(LIMIT_ENTRIES, &h->addresses);
+    if (r == 0)
+        r = limit_new(LIMIT_ENTRIES, &h->users);
+    if (r == 0)
+        r = limit_new(LIMIT_ENTRIES, &h->strangers);
     if (r == 0)
         r = guard_start(h->options.connections_max, h->options.request_s, &h->guard);
     if (r == 0)
@@ -445,7 +453,9 @@ void http_stop(struct http *h)
         MHD_stop_daemon(h->daemon);
     guard_stop(h->guard);
     sessions_free(h->sessions);
-    limit_free(h->limit);
+    limit_free(h->addresses);
+    limit_free(h->users);
+    limit_free(h->strangers);
     for (uint32_t i = 0; i < h->readers_n; i++)
         store_close(h->readers[i]);
     free(h->readers);

@@ -51,22 +51,32 @@ static uint64_t key_of(const struct limit *l, const char *key)
     return h ? h : 1;
 }
 
-/* The key's entry or, with make, the free or longest unused one. A few thousand entries are looked
- * through in microseconds, beside a password hash of a tenth of a second. */
-static struct entry *entry_of(struct limit *l, const char *name, bool make)
+/* The key's entry or NULL. A few thousand entries are looked through in microseconds, beside a
+ * password hash of a tenth of a second. */
+static struct entry *find(struct limit *l, uint64_t key)
 {
-    uint64_t key = key_of(l, name);
-    struct entry *oldest = &l->entries[0];
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->entries[i].key == key)
+            return &l->entries[i];
+    }
+    return NULL;
+}
+
+/* Of those that need not wait the free or longest unused one, made the key's. NULL: all have to
+ * wait; *ret_wait says for how long at least. */
+static struct entry *make(struct limit *l, uint64_t key, double now_s, double *ret_wait)
+{
+    struct entry *oldest = NULL;
+    *ret_wait = INFINITY;
     for (uint32_t i = 0; i < l->n; i++) {
         struct entry *e = &l->entries[i];
-        if (e->key == key)
-            return e;
-        if (e->last_s < oldest->last_s)
+        if (e->until_s > now_s)
+            *ret_wait = fmin(*ret_wait, e->until_s - now_s);
+        else if (!oldest || e->last_s < oldest->last_s)
             oldest = e;
     }
-    if (!make)
-        return NULL;
-    *oldest = (struct entry){.key = key};
+    if (oldest)
+        *oldest = (struct entry){.key = key};
     return oldest;
 }
 
@@ -74,13 +84,19 @@ double limit_take(struct limit *l, const struct limit_rule *rule, const char *ke
 {
     double wait = 0;
     pthread_mutex_lock(&l->mutex);
-    struct entry *e = entry_of(l, key, true);
-    if (e->attempts && now_s - e->last_s > rule->forget_s)
+    uint64_t hash = key_of(l, key);
+    struct entry *e = find(l, hash);
+    if (!e)
+        e = make(l, hash, now_s, &wait);
+    if (e && e->attempts && now_s - e->last_s > rule->forget_s)
         e->attempts = 0, e->until_s = 0;
-    if (now_s < e->until_s) {
+    if (!e) {
+        l->refused++;
+    } else if (now_s < e->until_s) {
         wait = e->until_s - now_s;
         l->refused++;
     } else {
+        wait = 0;
         e->attempts++;
         e->last_s = now_s;
         if (e->attempts >= rule->free)
@@ -94,7 +110,7 @@ double limit_take(struct limit *l, const struct limit_rule *rule, const char *ke
 void limit_clear(struct limit *l, const char *key)
 {
     pthread_mutex_lock(&l->mutex);
-    struct entry *e = entry_of(l, key, false);
+    struct entry *e = find(l, key_of(l, key));
     if (e)
         *e = (struct entry){0};
     pthread_mutex_unlock(&l->mutex);
@@ -103,7 +119,7 @@ void limit_clear(struct limit *l, const char *key)
 double limit_last(struct limit *l, const char *key)
 {
     pthread_mutex_lock(&l->mutex);
-    struct entry *e = entry_of(l, key, false);
+    struct entry *e = find(l, key_of(l, key));
     double last = e ? e->last_s : 0;
     pthread_mutex_unlock(&l->mutex);
     return last;

@@ -1,5 +1,8 @@
 /* Brakes on guessing passwords: attempts are counted per address and per name before the password
- * is looked at, so that parallel guesses gain nothing. In memory, capped; time is a parameter. */
+ * is looked at, so that parallel guesses gain nothing. In memory, capped; time is a parameter.
+ *
+ * A full table forgets the key that is longest unused, but never one that has to wait: then a key
+ * that is not in it has to wait as well, until the first of them need not any more. */
 #pragma once
 
 #include <stdint.h>

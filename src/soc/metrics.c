@@ -186,12 +186,16 @@ static void requests(struct request *q, struct buf *b)
     one(b, "vigia_logins_failed_total", "counter", "Logins with a wrong name or password.",
         (double)atomic_load(&h->logins_failed));
     one(b, "vigia_logins_braked_total", "counter", "Logins refused for too many attempts.",
-        (double)limit_refused(h->limit));
+        (double)(limit_refused(h->addresses) + limit_refused(h->users) +
+                 limit_refused(h->strangers)));
     one(b, "vigia_sessions", "gauge", "Sessions.", sessions_count(h->sessions, q->now));
     one(b, "vigia_http_bodies_refused_total", "counter", "Requests with too large a body.",
         (double)atomic_load(&h->too_large));
     one(b, "vigia_http_connections_cut_total", "counter", "Connections cut off for slowness.",
         h->guard ? (double)guard_cut(h->guard) : 0);
+    one(b, "vigia_http_connections_refused_total", "counter",
+        "Connections refused to a client that had half of all.",
+        h->guard ? (double)guard_refused(h->guard) : 0);
     one(b, "vigia_start_time_seconds", "gauge", "Start of the server.", h->started);
 }
 

@@ -69,6 +69,7 @@ struct parameter {
 struct request {
     struct http *http;
     const char *method, *path, *address;
+    const char *origin; /* what of the address is braked: soc/origin.h */
     const char *token, *csrf, *content_type, *authorization, *fetch_site,
         *host; /* NULL: not given */
     struct parameter parameters[PARAMETERS_MAX];
@@ -107,7 +108,9 @@ struct http {
     uint32_t readers_n, readers_max;
 
     struct sessions *sessions;
-    struct limit *limit;
+    /* Names of users and all other names apart: however many names are tried, none of a user is
+     * forgotten for them. */
+    struct limit *addresses, *users, *strangers;
     atomic_uint verifying; /* password hashes being computed */
     atomic_uint_fast64_t requests[ROUTES_MAX][STATUS_CLASSES];
     atomic_uint_fast64_t logins_failed, too_large;

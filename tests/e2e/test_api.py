@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The server through its wire: real server, real store. usage: test_api.py SERVE SOURCE [NAME...]"""
+import http.client
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import sqlite3
@@ -369,6 +371,49 @@ def test_login_brakes():
         assert "vigia_logins_braked_total" in c.call("GET", "/metrics")[1].decode()
 
 
+def login_from(server, address, name):
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=(address, 0))
+    c.request("POST", "/api/v1/login", json.dumps({"name": name, "password": "wrong"}),
+              {"Content-Type": "application/json"})
+    status = c.getresponse().status
+    c.close()
+    return status
+
+
+def test_loopback_addresses_are_one():
+    server, admin = start(SERVE, samples.ALL)
+    with server:
+        assert [login_from(server, "127.0.0.2", "admin") for _ in range(6)] == [401] * 5 + [429]
+        got = [login_from(server, f"127.9.{i}.1", f"nobody{i}") for i in range(20)]
+        assert got[0] == 401 and got[-1] == 429, got
+        # Who it was is written down in full.
+        addresses = {a["address"] for a in admin.get("/audit?limit=50")[1]["audit"]}
+        assert {"127.0.0.2", "127.9.0.1"} <= addresses, addresses
+
+
+def test_one_client_leaves_connections_to_others():
+    server, c = start(SERVE, samples.ALL, ["idle_s=30", "connections_max=64"])
+    with server:
+        taken = [socket.create_connection(("127.0.0.1", server.port), source_address=(f"127.0.0.{i + 1}", 0))
+                 for i in range(45)]
+        # Four threads accept, and the last of the login's connections may still count.
+        api.until(lambda: len(select.select(taken, [], [], 0)[0]) >= 45 - 32 - 3)
+        time.sleep(0.5)
+        closed = select.select(taken, [], [], 0)[0]
+        assert len(closed) <= 45 - 32 + 3, len(closed)
+        for s in taken:
+            s.close()
+        text = api.until(lambda: metrics_text(c))
+        assert float(re.search(r"^vigia_http_connections_refused_total (\S+)", text, re.M)[1]) >= len(closed)
+
+
+def metrics_text(c):
+    try:
+        return c.call("GET", "/metrics")[1].decode()
+    except OSError:
+        return None
+
+
 def test_unknown_users_take_as_long():
     with Server(SERVE) as server:
         took = {}
@@ -430,7 +475,7 @@ def test_hostile_bytes():
 
 def test_slow_clients():
     """Connections that send a byte now and then do not hold up the others, and are cut off."""
-    server, c = start(SERVE, samples.ALL, ["request_s=2", "idle_s=30", "connections_max=64"])
+    server, c = start(SERVE, samples.ALL, ["request_s=2", "idle_s=30", "connections_max=128"])
     with server:
         slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
         end = time.monotonic() + 4

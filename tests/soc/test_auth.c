@@ -8,6 +8,7 @@
 
 #include "soc/json.h"
 #include "soc/limit.h"
+#include "soc/server.h"
 #include "soc/session.h"
 #include "soc/user.h"
 
@@ -94,23 +95,31 @@ static void attempts_are_forgotten(void **state)
     limit_free(l);
 }
 
-/* A full table forgets what is longest unused: an attack under many names does not free one. */
-static void a_full_table_keeps_the_latest(void **state)
+/* A full table forgets what is longest unused, but nobody gets past a wait by trying many names:
+ * one that has to wait stays, and with all waiting the next one waits with them. */
+static void a_full_table_keeps_who_waits(void **state)
 {
     (void)state;
-    const struct limit_rule rule = {1, 1000, 1000, 1e6};
+    const struct limit_rule rule = {2, 1000, 1000, 1e6};
     struct limit *l;
     char name[32];
     assert_int_equal(limit_new(8, &l), 0);
-    for (int i = 0; i < 100; i++) {
+    limit_take(l, &rule, "ana", 0);
+    limit_take(l, &rule, "ana", 0);
+    for (int i = 1; i < 100; i++) {
         snprintf(name, sizeof(name), "user %d", i);
         assert_true(limit_take(l, &rule, name, i) == 0);
     }
-    for (int i = 92; i < 100; i++) {
+    assert_true(limit_take(l, &rule, "ana", 100) == 900);
+    assert_true(limit_last(l, "user 93") == 93);
+    assert_true(limit_last(l, "user 92") == 0);
+    for (int i = 93; i < 100; i++) {
         snprintf(name, sizeof(name), "user %d", i);
-        assert_true(limit_take(l, &rule, name, 100) > 0);
+        assert_true(limit_take(l, &rule, name, 200) == 0);
     }
-    assert_true(limit_take(l, &rule, "user 91", 100) == 0);
+    assert_true(limit_take(l, &rule, "bob", 200) == 800);
+    assert_int_equal(limit_refused(l), 2);
+    assert_true(limit_take(l, &rule, "bob", 1000) == 0);
     limit_free(l);
 }
 
@@ -193,6 +202,45 @@ static void users_change(void **state)
     store_remove(s, directory);
 }
 
+static unsigned login(struct http *h, const char *origin, const char *name)
+{
+    json_auto_t *body = json_pack("{s:s, s:s}", "name", name, "password", "not the right one");
+    struct request q = {.http = h,
+                        .store = h->writer,
+                        .body = body,
+                        .address = origin,
+                        .origin = origin,
+                        .now = 1000};
+    api_login(&q);
+    unsigned status = q.reply.status;
+    reply_done(&q.reply);
+    return status;
+}
+
+/* With addresses enough any number of names can be tried; a user's attempts stay counted. */
+static void other_names_do_not_push_out_a_user(void **state)
+{
+    (void)state;
+    char directory[64], text[32];
+    struct http h = {.writer = store_new(directory)};
+    assert_int_equal(user_add(h.writer, "ana", ROLE_ANALYST, "a fine password", false, "t", ""), 0);
+    assert_int_equal(limit_new(64, &h.addresses), 0);
+    assert_int_equal(limit_new(4, &h.users), 0);
+    assert_int_equal(limit_new(4, &h.strangers), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(login(&h, "2001:db8::", "ana"), 401);
+    for (int i = 0; i < 6; i++) {
+        snprintf(text, sizeof(text), "2001:db8:0:%d::", i + 1);
+        assert_int_equal(login(&h, text, text), 401);
+    }
+    assert_int_equal(login(&h, "2001:db8::", "ana"), 401);
+    assert_int_equal(login(&h, "2001:db8::", "ana"), 429);
+    limit_free(h.addresses);
+    limit_free(h.users);
+    limit_free(h.strangers);
+    store_remove(h.writer, directory);
+}
+
 static void passwords_have_rules(void **state)
 {
     (void)state;
@@ -214,9 +262,10 @@ int main(void)
         cmocka_unit_test(one_user_cannot_push_out_others),
         cmocka_unit_test(attempts_wait_longer_and_longer),
         cmocka_unit_test(attempts_are_forgotten),
-        cmocka_unit_test(a_full_table_keeps_the_latest),
+        cmocka_unit_test(a_full_table_keeps_who_waits),
         cmocka_unit_test(the_first_user),
         cmocka_unit_test(users_change),
+        cmocka_unit_test(other_names_do_not_push_out_a_user),
         cmocka_unit_test(passwords_have_rules),
     };
     if (user_start() < 0)
