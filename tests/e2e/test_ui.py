@@ -326,6 +326,25 @@ def nothing_from_outside(b, server):
     equal("the policy forbids inline code", "default-src 'self'" in policy and "unsafe" not in policy, True)
 
 
+def long_queue(b, server):
+    """Sorted as a whole, not the newest page of it; what is held has more than a page as well."""
+    now = time.time()
+    server.put(ui_data.alert(now, 900, 99, "the worst one, two days old", ui_data.WEB, 1, "httpd", age=2 * 86400),
+               *[ui_data.alert(now, 1000 + i, 55, f"ordinary {i}", ui_data.WEB, 1, "httpd", age=6000 + i,
+                               held=i % 2 == 0) for i in range(240)])
+    b.js("location.hash = '#/alerts?sort=score'")
+    b.has("the worst one", "section[aria-label=Queue] tbody tr:first-child")
+    for section in ("section[aria-label=Queue]", "section[aria-labelledby=held]"):
+        rows = f"return document.querySelectorAll('{section} tbody tr').length"
+        b.wait_js(f"a page of {section}", rows + " === 100")
+        b.click_text(f"{section} button", "Show more")
+        b.wait_js(f"the rest of {section}", rows + " > 120")
+        equal(f"nothing is left of {section}", b.js(f"return document.querySelector('{section} .more')"), None)
+    b.js("location.hash = '#/alerts'")
+    b.wait_js("the latest first", """return !document.querySelector('section[aria-label=Queue] tbody tr')
+        .innerText.includes('the worst one')""")
+
+
 def screenshots(b, folder):
     os.makedirs(folder, exist_ok=True)
     for dark in (False, True):
@@ -364,7 +383,7 @@ def server_gone(b, server, program, database):
 
 
 STEPS = [first_login, overview, hostile_names, queue, keyboard, alert, suppress, close, live_within_two_seconds,
-         other_pages, roles, narrow, themes, nothing_from_outside]
+         other_pages, roles, narrow, themes, nothing_from_outside, long_queue]
 
 
 def run(program, folder):

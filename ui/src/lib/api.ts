@@ -252,6 +252,7 @@ export interface AlertFilter {
     from?: number;
     until?: number;
     held?: boolean;
+    sort?: 'first' | 'last' | 'score';
     limit?: number;
     offset?: number;
 }
