@@ -345,6 +345,43 @@ def long_queue(b, server):
         .innerText.includes('the worst one')""")
 
 
+def sign_in_elsewhere(b, name, password):
+    """As another tab does: the cookie is that of a new session."""
+    status = b.js("""return fetch('/api/v1/login', {method: 'POST', headers: {'Content-Type': 'application/json'},
+        body: JSON.stringify({name: arguments[0], password: arguments[1]})}).then((r) => r.status)""", name, password)
+    equal(f"{name} signed in in another tab", status, 200)
+
+
+def other_tabs(b, _server):
+    visit(b, "alert")
+    sign_in_elsewhere(b, "admin", PASSWORD)
+    b.type("textarea[name=addnote]", "written in the first tab")
+    b.click_text("form button", "Add note")
+    b.has("written in the first tab", ".history")
+    sign_in_elsewhere(b, "ana", USER_PASSWORD)
+    b.type("textarea[name=addnote]", "by whom?")
+    b.click_text("form button", "Add note")
+    b.has("You are signed in as ana now; nothing was changed.")
+    b.has("ana", "header .user")
+    sign_in_elsewhere(b, "admin", PASSWORD)
+    b.js("window.kept = fetch; window.fetch = (url, o) => url.endsWith('/logout') ? Promise.reject() : kept(url, o)")
+    b.click_text("button", "Sign out")
+    b.has("You are still signed in. The Vigia server does not answer.", "[role=alert]")
+    b.js("window.fetch = window.kept")
+    sign_in_elsewhere(b, "ana", USER_PASSWORD)
+    b.click_text("button", "Sign out")
+    b.has("Sign in")
+    b.js("location.reload()")
+    b.has("Sign in")
+    equal("signed out", b.js("return fetch('/api/v1/session').then((r) => r.status)"), 401)
+    b.type("input[name=name]", "admin")
+    b.type("input[name=password]", PASSWORD)
+    b.click("button[type=submit]")
+    b.has("Add note")
+    refused = [c for c in b.complaints() if "403" not in c and not any(e in c for e in EXPECTED_COMPLAINTS)]
+    equal("complaints beside the tokens refused", refused, [])
+
+
 def screenshots(b, folder):
     os.makedirs(folder, exist_ok=True)
     for dark in (False, True):
@@ -383,7 +420,7 @@ def server_gone(b, server, program, database):
 
 
 STEPS = [first_login, overview, hostile_names, queue, keyboard, alert, suppress, close, live_within_two_seconds,
-         other_pages, roles, narrow, themes, nothing_from_outside, long_queue]
+         other_pages, roles, narrow, themes, nothing_from_outside, other_tabs, long_queue]
 
 
 def run(program, folder):

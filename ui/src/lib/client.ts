@@ -42,10 +42,17 @@ export class ApiError extends Error {
 
 let csrf = '';
 let refused: (e: ApiError) => void = () => {};
+let renew: () => Promise<void> = async () => {};
 
 /** Called on every 401 and on "password_change_required", wherever it happens. */
 export function onRefused(handler: (e: ApiError) => void): void {
     refused = handler;
+}
+
+/** Called when the CSRF token is that of an earlier session: another tab has signed in anew. What was
+ * asked for is asked once more, unless the handler throws. */
+export function onStale(handler: () => Promise<void>): void {
+    renew = handler;
 }
 
 export function setCsrf(token: string): void {
@@ -72,12 +79,7 @@ function failure(status: number, text: string): ApiError {
     return new ApiError(status, 'error', `The server answered with status ${status}.`);
 }
 
-async function call<T>(
-    method: string,
-    path: string,
-    query: Query = {},
-    body?: unknown,
-): Promise<T> {
+async function ask<T>(method: string, path: string, query: Query, body: unknown): Promise<T> {
     const headers: Record<string, string> = { Accept: 'application/json' };
     if (method !== 'GET') headers['X-CSRF-Token'] = csrf;
     if (body !== undefined) headers['Content-Type'] = 'application/json';
@@ -111,6 +113,21 @@ async function call<T>(
         return (text ? JSON.parse(text) : {}) as T;
     } catch {
         throw new ApiError(status, 'bad_answer', 'The server sent an answer that is not JSON.');
+    }
+}
+
+async function call<T>(
+    method: string,
+    path: string,
+    query: Query = {},
+    body?: unknown,
+): Promise<T> {
+    try {
+        return await ask<T>(method, path, query, body);
+    } catch (e) {
+        if (!(e instanceof ApiError) || e.code !== 'csrf') throw e;
+        await renew();
+        return ask<T>(method, path, query, body);
     }
 }
 

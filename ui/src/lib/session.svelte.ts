@@ -1,5 +1,5 @@
 /* Who is signed in, and what the page shows because of it. */
-import { api, ApiError, onRefused, setCsrf } from './client';
+import { api, ApiError, onRefused, onStale, setCsrf } from './client';
 import type { Session } from './api';
 import { connection } from './poll.svelte';
 
@@ -7,6 +7,7 @@ class SessionState {
     user = $state.raw<Session | undefined>(undefined);
     phase = $state<'asking' | 'out' | 'change' | 'in' | 'unreachable'>('asking');
     ended = $state(false); // it was in, and the server no longer knows it
+    stays = $state(''); // why signing out did not
 
     constructor() {
         onRefused((e) => {
@@ -16,6 +17,16 @@ class SessionState {
                 this.ended = true;
                 this.phase = 'out';
             }
+        });
+        onStale(async () => {
+            const name = this.user?.name;
+            this.accept(await api.session());
+            if (this.user?.name !== name)
+                throw new ApiError(
+                    403,
+                    'other_user',
+                    `You are signed in as ${this.user?.name} now; nothing was changed.`,
+                );
         });
     }
 
@@ -33,6 +44,7 @@ class SessionState {
         this.user = s;
         setCsrf(s.csrf);
         this.ended = false;
+        this.stays = '';
         this.phase = s.must_change ? 'change' : 'in';
     }
 
@@ -54,13 +66,19 @@ class SessionState {
     }
 
     async logout(): Promise<void> {
+        this.stays = '';
         try {
             await api.logout();
-        } finally {
-            this.user = undefined;
-            this.ended = false;
-            this.phase = 'out';
+        } catch (e) {
+            if (!(e instanceof ApiError)) throw e;
+            if (e.status !== 401) {
+                this.stays = e.message;
+                return;
+            }
         }
+        this.user = undefined;
+        this.ended = false;
+        this.phase = 'out';
     }
 }
 
