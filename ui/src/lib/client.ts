@@ -20,6 +20,8 @@ import type {
     WorkloadSeries,
 } from './api';
 
+import { now } from './clock.svelte';
+
 const ROOT = '/api/v1';
 const PATIENCE_MS = 15000;
 
@@ -97,6 +99,7 @@ async function ask<T>(method: string, path: string, query: Query, body: unknown)
             signal: stop.signal,
         });
         status = answer.status;
+        now.heard(answer.headers.get('Date'));
         text = await answer.text();
     } catch {
         throw new ApiError(0, 'unreachable', 'The Vigia server does not answer.');

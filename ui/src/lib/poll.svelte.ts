@@ -89,14 +89,3 @@ export class Poll<T> {
         this.timer = setTimeout(() => void this.refresh(), this.every_ms);
     }
 }
-
-class Now {
-    seconds = $state(Date.now() / 1000);
-    constructor() {
-        setInterval(() => {
-            if (!document.hidden) this.seconds = Date.now() / 1000;
-        }, 1000);
-    }
-}
-
-export const now = new Now();
