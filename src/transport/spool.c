@@ -112,7 +112,8 @@ int spool_refresh(struct spool *s)
     return 0;
 }
 
-/* Goes through the blocks of segment i; where the last whole block ends is *end. */
+/* Goes through the blocks of segment i; where the last ends that is all there is *end. One that is
+ * damaged inside counts: its calls are known, the reader keeps it aside and books them. */
 static int scan(struct spool *s, uint32_t i, uint64_t *end)
 {
     CLEANUP(closep) int fd = spool_segment_open(s, s->segments[i].first);
@@ -133,10 +134,11 @@ static int scan(struct spool *s, uint32_t i, uint64_t *end)
             s->last_first = s->segments[i].first;
             s->last_offset = at;
             s->stats.last_sequence = head.sequence;
-            s->next_sequence = head.sequence + 1;
         }
-        if (r == 0)
+        if (whole) {
+            s->next_sequence = MAX(s->next_sequence, head.sequence + 1);
             *end = at + skip;
+        }
     }
 }
 
