@@ -168,8 +168,17 @@ static bool has_controller(const char *field, size_t n, const char *controller)
     return false;
 }
 
+static bool names_container(const char *path)
+{
+    struct cgroup_name name;
+    return !cgroup_parse(path, &name) &&
+           (name.kind == CGROUP_CONTAINER || name.kind == CGROUP_UNKNOWN);
+}
+
 int cgroup_of(const char *text, struct cgroup_place *ret)
 {
+    struct cgroup_place place;
+    bool any = false;
     for (size_t h = 0; h < ARRAY_SIZE(hierarchies); h++) {
         for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
             size_t size = strcspn(line, "\n");
@@ -180,18 +189,23 @@ int cgroup_of(const char *text, struct cgroup_place *ret)
                 !has_controller(field + 1, (size_t)(path - field - 1), hierarchies[h].controller))
                 continue;
             size_t n = (size_t)(line + size - ++path);
-            if (n < 2 || n >= sizeof(ret->path))
+            if (n < 2 || n >= sizeof(place.path))
                 continue;
             /* A process whose cgroup was removed under it. */
             if (ends_with(path, n, " (deleted)"))
                 n -= strlen(" (deleted)");
-            snprintf(ret->hierarchy, sizeof(ret->hierarchy), "%s", hierarchies[h].directory);
-            memcpy(ret->path, path, n);
-            ret->path[n] = '\0';
-            return 0;
+            snprintf(place.hierarchy, sizeof(place.hierarchy), "%s", hierarchies[h].directory);
+            memcpy(place.path, path, n);
+            place.path[n] = '\0';
+            bool found = names_container(place.path);
+            if (found || !any)
+                *ret = place;
+            if (found)
+                return 0;
+            any = true;
         }
     }
-    return -ENOENT;
+    return any ? 0 : -ENOENT;
 }
 
 int cgroup_id(const char *root, const struct cgroup_place *place, uint64_t *ret)

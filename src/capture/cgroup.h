@@ -25,7 +25,8 @@ struct cgroup_name {
 int cgroup_parse(const char *path, struct cgroup_name *ret);
 
 /* The line of /proc/PID/cgroup that names the container: v2 where the process has a v2 cgroup that
- * is not the root, else the pids, else the memory, else the systemd hierarchy. text is the file's
+ * is not the root and no service's (of a mixed layout it may have been left in that of the daemon
+ * that started it), else the pids, else the memory, else the systemd hierarchy. text is the file's
  * content. hierarchy is the directory below /sys/fs/cgroup of a mixed or v1 layout ("unified",
  * "pids", ...). -ENOENT: in the root of all of them. */
 struct cgroup_place {

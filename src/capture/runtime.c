@@ -52,10 +52,10 @@ int runtime_reason(struct runtime_facts *f, int error, const char *what)
     static const struct {
         int error;
         const char *words;
-    } words[] = {{-ELOOP, "is a symbolic link"},    {-EXDEV, "leads outside its directory"},
-                 {-EFBIG, "is larger than 1 MiB"},  {-EBADMSG, "is not valid JSON"},
-                 {-EACCES, "may not be read"},      {-EPERM, "may not be read"},
-                 {-EISDIR, "is not a regular file"}};
+    } words[] = {{-ELOOP, "is a symbolic link"},   {-EXDEV, "leads outside its directory"},
+                 {-EFBIG, "is larger than 1 MiB"}, {-E2BIG, "is larger than 16 MiB"},
+                 {-EBADMSG, "is not valid JSON"},  {-EACCES, "may not be read"},
+                 {-EPERM, "may not be read"},      {-EISDIR, "is not a regular file"}};
     const char *why = NULL;
     for (size_t i = 0; i < ARRAY_SIZE(words) && !why; i++)
         why = words[i].error == error ? words[i].words : NULL;
@@ -67,17 +67,18 @@ int runtime_reason(struct runtime_facts *f, int error, const char *what)
     return error;
 }
 
-static int read_bounded(int fd, char **ret, size_t *ret_size)
+static int read_bounded(int fd, size_t size_max, char **ret, size_t *ret_size)
 {
     struct stat st;
     if (fstat(fd, &st))
         return -errno;
     if (!S_ISREG(st.st_mode))
         return -EISDIR;
-    if (st.st_size > RUNTIME_FILE_MAX)
-        return -EFBIG;
+    int too_large = size_max == RUNTIME_LIST_MAX ? -E2BIG : -EFBIG;
+    if ((size_t)st.st_size > size_max)
+        return too_large;
     /* One byte more than allowed tells a file that grew meanwhile; size 0 is a file of procfs. */
-    size_t room = st.st_size ? (size_t)st.st_size + 1 : RUNTIME_FILE_MAX + 1, size = 0;
+    size_t room = st.st_size ? (size_t)st.st_size + 1 : size_max + 1, size = 0;
     CLEANUP(freep) char *text = malloc(room);
     if (!text)
         return -ENOMEM;
@@ -92,13 +93,14 @@ static int read_bounded(int fd, char **ret, size_t *ret_size)
         size += (size_t)n;
     }
     if (size == room)
-        return -EFBIG;
+        return too_large;
     *ret = TAKE(text);
     *ret_size = size;
     return 0;
 }
 
-int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **ret)
+static int json_read(int dir, const char *path, size_t size_max, struct runtime_facts *f,
+                     json_t **ret)
 {
     CLEANUP(closep) int fd = open_beneath(dir, path, O_RDONLY);
     if (fd == -ENOENT || fd == -ENOTDIR)
@@ -107,7 +109,7 @@ int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **re
         return runtime_reason(f, fd, path);
     CLEANUP(freep) char *text = NULL;
     size_t size = 0;
-    int r = read_bounded(fd, &text, &size);
+    int r = read_bounded(fd, size_max, &text, &size);
     if (r < 0)
         return runtime_reason(f, r, path);
     json_t *value = json_loadb(text, size, 0, NULL);
@@ -115,6 +117,16 @@ int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **re
         return runtime_reason(f, -EBADMSG, path);
     *ret = value;
     return 0;
+}
+
+int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **ret)
+{
+    return json_read(dir, path, RUNTIME_FILE_MAX, f, ret);
+}
+
+int runtime_list(int dir, const char *path, struct runtime_facts *f, json_t **ret)
+{
+    return json_read(dir, path, RUNTIME_LIST_MAX, f, ret);
 }
 
 int runtime_set(char **field, const char *value)

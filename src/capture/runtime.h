@@ -1,6 +1,6 @@
 /* What the runtimes leave on disk about their containers. Everything here reads files that others
- * wrote: at most 1 MiB each, regular files only, and below a runtime's own directory no symbolic
- * link and no ".." is followed. */
+ * wrote: at most 1 MiB each (a list of all containers: 16 MiB), regular files only, and below a
+ * runtime's own directory no symbolic link and no ".." is followed. */
 #pragma once
 
 #include <jansson.h>
@@ -11,6 +11,7 @@
 #include "event/container.h"
 
 #define RUNTIME_FILE_MAX (1U << 20)
+#define RUNTIME_LIST_MAX (16U << 20)
 #define RUNTIME_ENTRIES_MAX 4096 /* entries of one directory that are looked at */
 
 struct runtime_paths {
@@ -51,6 +52,8 @@ bool runtime_name_ok(const char *name); /* one path component, not "." or ".." *
 int runtime_open_dir(int at, const char *path,
                      int *ret); /* at AT_FDCWD: the root itself, any path */
 int runtime_json(int dir, const char *path, struct runtime_facts *f, json_t **ret);
+/* Same, of a list of all containers. */
+int runtime_list(int dir, const char *path, struct runtime_facts *f, json_t **ret);
 int runtime_set(char **field, const char *value); /* replaces; NULL leaves as it is */
 int runtime_label(struct container *c, const char *key, const char *value);
 int runtime_labels(struct container *c, json_t *object);

@@ -51,12 +51,12 @@ static int take_crio(json_t *notes, struct runtime_facts *f)
 /* One of the two lists of podman; "volatile" are those of `podman run --rm`. */
 static int take_podman(int dir, const char *list, const char *id, struct runtime_facts *f)
 {
-    CLEANUP(runtime_facts_done) struct runtime_facts ignored = {0};
     CLEANUP(json_decrefp) json_t *all = NULL;
     json_t *one;
     size_t i;
-    if (runtime_json(dir, list, &ignored, &all))
-        return 0; /* config.json alone still gives the command */
+    int r = runtime_list(dir, list, f, &all);
+    if (r < 0) /* without a list config.json alone still gives the command */
+        return r == -ENOENT ? 0 : r;
     json_array_foreach (all, i, one) {
         const char *its = runtime_text(one, "id"), *metadata = runtime_text(one, "metadata");
         if (!its || strcmp(its, id))

@@ -406,6 +406,57 @@ static void what_no_runtime_knows_is_dropped_after_a_while(void **state)
     containers_free(c);
 }
 
+/* Left in the service that started it by v2, as where a daemon manages the v1 hierarchies alone. */
+static void v2_may_say_less_than_v1(void **state)
+{
+    struct tree *t = *state;
+    process(t, 100, "9:pids:/docker/" A "\n0::/system.slice/containerd.service\n");
+    process(t, 101, "9:pids:/system.slice/ssh.service\n0::/system.slice/ssh.service\n");
+    put_directory(t, "cgroup/pids/docker/" A);
+    struct containers *c = make(t, (struct containers_options){0});
+    uint32_t next = 1;
+    assert_int_equal(containers_scan(c, 1000, &next), 0);
+    assert_int_equal(containers_count(c), 1);
+    assert_string_equal(containers_at(c, 0)->id, A);
+    assert_string_equal(containers_hierarchy(c, 1), "pids");
+    containers_free(c);
+    struct cgroup_place place;
+    assert_int_equal(cgroup_of("9:pids:/system.slice/x.service\n0::/system.slice\n", &place), 0);
+    assert_string_equal(place.hierarchy, "unified");
+}
+
+/* podman has one list of all containers, which grows with them. */
+static void a_long_list_of_podman(void **state)
+{
+    struct tree *t = *state;
+    static const char file[] = "podman/storage/overlay-containers/containers.json";
+    static char list[(16 << 20) + 2];
+    memset(list, ' ', sizeof(list));
+    list[0] = '[';
+    static const char one[] = "{\"id\":\"" A "\",\"names\":[\"web\"]}]";
+    memcpy(list + (2 << 20), one, sizeof(one) - 1);
+    put(t, "podman/storage/overlay-containers/" A "/userdata/config.json",
+        "{\"process\":{\"args\":[\"httpd\"]}}");
+    for (size_t size = 3 << 20; size <= sizeof(list); size += sizeof(list) - (3 << 20)) {
+        put_bytes(t, file, list, size);
+        struct containers *c = make(t, (struct containers_options){0});
+        struct container *changed;
+        uint32_t n;
+        assert_non_null(containers_add(c, 1, 1, "/machine.slice/libpod-" A ".scope", 0));
+        assert_int_equal(containers_poll(c, 0, &changed, &n), 0);
+        assert_int_equal(n, 1);
+        if (size == 3 << 20) {
+            assert_string_equal(changed[0].name, "web");
+        } else { /* no other name and workload than it has, but the reason */
+            assert_int_equal(changed[0].state, CONTAINER_UNRESOLVED);
+            assert_string_equal(changed[0].reason, "containers.json is larger than 16 MiB");
+        }
+        container_done(&changed[0]);
+        free(changed);
+        containers_free(c);
+    }
+}
+
 static void hostile(struct tree *t, const char *file, const void *data, size_t size,
                     const char *why)
 {
@@ -680,6 +731,8 @@ int main(void)
         TEST(docker_on_v2_and_on_v1),
         TEST(docker_without_its_data_directory),
         TEST(podman_and_crio),
+        TEST(v2_may_say_less_than_v1),
+        TEST(a_long_list_of_podman),
         TEST(runc_names_are_no_ids),
         TEST(state_that_comes_later_completes_it),
         TEST(what_no_runtime_knows_is_dropped_after_a_while),
