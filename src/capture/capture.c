@@ -17,6 +17,7 @@
 #include "capture/pins.h"
 #include "capture/records.h"
 #include "capture/resume.h"
+#include "capture/tell.h"
 
 #define TICK_NS (250 * NS_PER_MS)
 #define CUT_BEHIND_NS NS_PER_MS /* BPF's clock is not strictly monotonic between CPUs */
@@ -156,6 +157,8 @@ static int capture_setup(struct capture *c)
     c->records = c->records_committed = records_tail(k);
     c->misses = c->misses_committed = k->taken_up ? k->control->misses_told : kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();
+    c->tell_from = ALL_TOLD;
+    c->windows_max = WINDOWS_MAX;
     c->epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     if (c->epoll < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, k->maps[MAP_RECORDS], &event))
@@ -239,37 +242,6 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     return 0;
 }
 
-static int containers_tell(struct capture *c, uint64_t now_ns, bool all, struct block *b)
-{
-    struct container *polled = NULL;
-    uint32_t n = 0;
-    int error = containers_poll(c->containers, now_ns, &polled, &n);
-    if (error)
-        return error;
-    if (n) {
-        struct container *changed = realloc(c->changed, (c->n_changed + n) * sizeof(*changed));
-        if (!changed)
-            return -ENOMEM; /* they are lost to this block, and told by the next snapshot */
-        memcpy(changed + c->n_changed, polled, n * sizeof(*polled));
-        c->changed = changed;
-        c->n_changed += n;
-        for (uint32_t i = 0; i < n; i++)
-            decide_changed(&c->decide, &polled[i]);
-        free(polled);
-    }
-    uint32_t count = all ? containers_count(c->containers) : c->n_changed;
-    b->containers = calloc(count ? count : 1, sizeof(*b->containers));
-    if (!b->containers)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct container *from = all ? containers_at(c->containers, i) : &c->changed[i];
-        if (container_copy(from, &b->containers[b->n_containers]))
-            return -ENOMEM;
-        b->n_containers++;
-    }
-    return 0;
-}
-
 static int heads_read(struct capture *c)
 {
     c->fill_max = 0;
@@ -338,7 +310,7 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
     if (!error)
         error = no_ring_tell(c, t0, b);
     if (!error)
-        error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, WINDOWS_MAX, &names, b);
+        error = assembler_cut(c->assembler, c->rings, c->n_rings, t0, c->windows_max, &names, b);
     if (!error)
         error = misses_tell(c, b);
     if (!error)
@@ -382,7 +354,7 @@ int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
         log_error("making a block: %s", strerror(-error));
         return error;
     }
-    if (b->n_windows >= WINDOWS_MAX)
+    if (b->n_windows >= c->windows_max)
         c->next_tick_ns = now_ns;
     if (block_empty(b) && now_ns < c->last_block_ns + NS_PER_S)
         return 0;
@@ -404,9 +376,8 @@ void capture_commit(struct capture *c, const struct block *b)
     c->misses_committed = c->kernel->control->misses_told = c->misses;
     __atomic_sub_fetch(&c->kernel->control->no_ring, c->no_ring, __ATOMIC_RELAXED);
     c->uncommitted = false;
-    for (uint32_t i = 0; i < c->n_changed; i++)
-        container_done(&c->changed[i]);
-    c->n_changed = 0;
+    containers_told(c);
+    c->windows_max = MIN(2 * c->windows_max, WINDOWS_MAX);
     c->cut_ns = b->until_ns;
     c->last_block_ns = b->until_ns + CUT_BEHIND_NS;
     if (b->snapshot)
@@ -416,6 +387,15 @@ void capture_commit(struct capture *c, const struct block *b)
         log_warn("%lu records of processes and texts did not fit into their buffer",
                  (unsigned long)(lost - c->said_lost));
     c->said_lost = lost;
+}
+
+void capture_lighten(struct capture *c, const struct block *b)
+{
+    if (b->snapshot)
+        c->snapshot_ns = b->until_ns + SNAPSHOT_NS;
+    else
+        c->windows_max = MAX(c->windows_max / 2, 1);
+    c->next_tick_ns = 0;
 }
 
 static bool half_full(const struct capture *c)

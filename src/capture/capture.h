@@ -36,6 +36,9 @@ int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret);
  * into the next block. */
 void capture_commit(struct capture *c, const struct block *b);
 
+/* The block was refused as too large: the next is made without a snapshot, or of fewer windows. */
+void capture_lighten(struct capture *c, const struct block *b);
+
 /* Sleeps until the next tick is due (250 ms, or earlier when a ring is half full). */
 void capture_wait(struct capture *c);
 

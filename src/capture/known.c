@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "capture/text.h"
 #include "event/program.h"
 
@@ -326,8 +327,15 @@ void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t c
     }
 }
 
+static size_t length(const char *s)
+{
+    return s ? strlen(s) : 0;
+}
+
 int known_snapshot(struct known *k, uint64_t now_ns)
 {
+    size_t room = SNAPSHOT_TEXTS_MAX;
+    uint64_t untold = 0;
     for (uint32_t i = 0; i < k->n_processes; i++) {
         const struct known_process *p = &k->processes[i];
         if (!p->tgid || p->exit_ns)
@@ -342,10 +350,20 @@ int known_snapshot(struct known *k, uint64_t now_ns)
                                 .tid = p->tgid,
                                 .flags = p->flags,
                                 .event = PROCESS_FOUND};
-        int error = process_tell(k, &found, p->path, p->arguments);
+        size_t size = length(p->path) + length(p->arguments);
+        bool fits = size <= room;
+        room -= fits ? size : 0;
+        untold += !fits;
+        int error = process_tell(k, &found, fits ? p->path : NULL, fits ? p->arguments : NULL);
         if (error)
             return error;
     }
+    if (untold && !k->said_untold)
+        log_warn("more processes with long arguments than a snapshot has room for: %lu are told "
+                 "without",
+                 (unsigned long)untold);
+    k->said_untold = untold;
+    k->refused_processes += untold;
     return 0;
 }
 

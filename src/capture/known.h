@@ -28,7 +28,8 @@ struct known {
     uint32_t n_processes, free;      /* free: first free, index + 1, chained by older */
     uint64_t tick;
     uint64_t refused_processes, refused_texts, unknown_programs;
-    bool forgot; /* a text was forgotten: for the caller to tell the kernel, and to clear */
+    bool said_untold; /* that a snapshot had no room */
+    bool forgot;      /* a text was forgotten: for the caller to tell the kernel, and to clear */
     int dictionary_map, programs_map; /* where ids are noted for a successor; -1: nowhere */
     struct block *block;              /* to which texts and processes go; set for each tick */
 };
@@ -52,7 +53,9 @@ bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns);
 void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container,
                    uint64_t program);
 
-/* All live processes as FOUND, with the texts of their programs' keys, into the block. */
+/* All live processes as FOUND into the block; with path and arguments while those take no more than
+ * this many bytes, without, counted as refused, past that: anybody may have many with long ones. */
+#define SNAPSHOT_TEXTS_MAX (4u << 20)
 int known_snapshot(struct known *k, uint64_t now_ns);
 /* The last block was not kept: what it told must be told again. */
 void known_roll_back(struct known *k);

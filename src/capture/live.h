@@ -36,8 +36,12 @@ struct capture {
     struct blind *blinds;
     struct degraded *degraded;
     uint32_t n_changed, n_blinds, n_degraded;
+    uint32_t n_told;               /* of changed, in the last block */
+    uint32_t tell_from, tell_next; /* number from which all are told again: before the last block,
+                                      after it */
 
     uint64_t cut_ns, last_block_ns, next_tick_ns, cpus_ns, snapshot_ns, sweep_ns;
     uint64_t state_serial, said_lost, audits, unbalanced;
+    uint32_t windows_max; /* of a block */
     double fill_max;
 };

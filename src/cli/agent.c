@@ -76,6 +76,8 @@ static void tick(struct agent *a)
     r = spool_append(a->spool, b);
     if (r == 0)
         capture_commit(a->capture, b);
+    else if (r == -EFBIG)
+        capture_lighten(a->capture, b);
     block_free(b);
 
     pthread_mutex_lock(&a->lock);

@@ -132,7 +132,7 @@ static void process_document(struct documents *d, const struct block *b, const s
                              (json_int_t)p->tgid, "parent_tgid", (json_int_t)p->parent_tgid,
                              "parent", parent, "first", block_wall_s(b, p->start_ns), "program",
                              json_text(program ? program : p->path), "flags", p->flags);
-    if (body && p->event != PROCESS_FORK) {
+    if (body && p->event != PROCESS_FORK && *p->path) {
         json_object_set_new(body, "path", json_text(p->path));
         json_object_set_new(body, "arguments", json_text(p->arguments));
     }

@@ -30,6 +30,23 @@ void container_done(struct container *c)
     *c = (struct container){0};
 }
 
+static size_t length(const char *s)
+{
+    return s ? strlen(s) : 0;
+}
+
+size_t container_bytes(const struct container *c)
+{
+    char **strings[CONTAINER_STRINGS];
+    size_t size = 0;
+    container_strings(c, strings);
+    for (int i = 0; i < CONTAINER_STRINGS; i++)
+        size += length(*strings[i]);
+    for (uint32_t i = 0; i < c->n_labels; i++)
+        size += length(c->labels[i].key) + length(c->labels[i].value);
+    return size;
+}
+
 int container_copy(const struct container *c, struct container *ret)
 {
     CLEANUP(container_done) struct container copy = *c;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum container_state {
@@ -43,6 +44,7 @@ struct container {
 
 int container_copy(const struct container *c, struct container *ret);
 void container_done(struct container *c);
+size_t container_bytes(const struct container *c); /* of its texts */
 
 enum process_event { PROCESS_FORK, PROCESS_EXEC, PROCESS_EXIT, PROCESS_FOUND };
 
@@ -65,6 +67,7 @@ struct process {
     int32_t exit_code; /* exit: wait status */
     uint8_t event;     /* enum process_event */
     uint8_t flags;     /* enum program_flag */
-    char *path;        /* exec, found: resolved path of the executable; else "" */
+    char *path;        /* exec, found: resolved path of the executable; else, and where a
+                        * snapshot had no room, "" */
     char *arguments;   /* exec, found: argv joined with spaces, cut; else "" */
 };

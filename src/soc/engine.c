@@ -321,8 +321,11 @@ static void take_exec(struct engine *e, struct engine_container *c, struct engin
 {
     p->program = x->program;
     p->flags = x->flags;
-    free(p->arguments);
-    p->arguments = strdup(x->arguments ? x->arguments : "");
+    bool untold = x->event == PROCESS_FOUND && (!x->path || !*x->path);
+    if (!untold || !p->arguments) {
+        free(p->arguments);
+        p->arguments = strdup(x->arguments ? x->arguments : "");
+    }
     e->counters.execs++;
     if (!c || x->event != PROCESS_EXEC)
         return;

@@ -2,11 +2,13 @@
 #include "test.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "capture/known.h"
 
 #define CONTAINER 7
@@ -86,9 +88,43 @@ static void test_many_programs_and_texts(void **state)
     assert_int_equal(known_argument_of(&k, CONTAINER, 2), 0); /* not asked for since: sent again */
 }
 
+/* Many processes with long arguments, which anybody may have, do not make a snapshot larger than a
+ * block may be: past its room they are told without. */
+static void test_a_snapshot_has_a_bound(void **state)
+{
+    (void)state;
+    CLEANUP(known_done) struct known k;
+    known_init(&k);
+    static struct record_program r = {.process = {.type = RECORD_PROGRAM, .event = PROGRAM_EXEC}};
+    uint32_t fit = 0;
+    size_t bytes = 0;
+    memset(r.data, 'x', sizeof(r.data));
+    r.data[PATH_BYTES - 1] = 0;
+    r.process.path_length = PATH_BYTES, r.process.arguments_length = ARGUMENT_BYTES;
+    log_set_level(LOG_LEVEL_NONE);
+    for (uint32_t i = 1; i <= 6000; i++) {
+        CLEANUP(block_freep) struct block *b = calloc(1, sizeof(*b));
+        k.block = b;
+        r.process.program = r.process.start = r.process.tgid = i;
+        assert_int_equal(known_program(&k, &r, CONTAINER), 0);
+    }
+    CLEANUP(block_freep) struct block *b = calloc(1, sizeof(*b));
+    k.block = b;
+    assert_int_equal(known_snapshot(&k, 7000), 0);
+    assert_int_equal(b->n_processes, 6000);
+    for (uint32_t i = 0; i < b->n_processes; i++) {
+        fit += b->processes[i].path[0] != 0;
+        bytes += strlen(b->processes[i].path) + strlen(b->processes[i].arguments);
+        assert_true(b->processes[i].program);
+    }
+    assert_in_range(bytes, SNAPSHOT_TEXTS_MAX / 2, SNAPSHOT_TEXTS_MAX);
+    assert_int_equal(k.refused_processes, 6000 - fit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_untold_ends),
+                                       cmocka_unit_test(test_a_snapshot_has_a_bound),
                                        cmocka_unit_test(test_many_programs_and_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

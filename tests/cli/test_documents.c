@@ -98,6 +98,28 @@ static void every_container_calls(struct bench *t)
     }
 }
 
+/* What a snapshot had no room for does not take away what was told before. */
+static void a_snapshot_without_texts(void **state)
+{
+    struct bench *t = *state;
+    char path[] = "/usr/bin/server", arguments[] = "server --port 80", none[] = "", key[64];
+    struct process p = {.tgid = 7, .start_ns = 9, .event = PROCESS_EXEC, .path = path};
+    p.arguments = arguments;
+    for (int i = 0; i < 2; i++) {
+        struct block b;
+        append(t, 1, 0, 1, &b);
+        b.processes = &p, b.n_processes = 1;
+        commit(t, &b);
+        p.event = PROCESS_FOUND, p.path = p.arguments = none;
+    }
+    snprintf(key, sizeof(key), "%016x-7-9", 1);
+    json_t *d = NULL;
+    assert_int_equal(store_get(t->store, STORE_PROCESS, key, &d, NULL, NULL), 0);
+    assert_string_equal(json_string_value(json_object_get(d, "arguments")), arguments);
+    assert_string_equal(json_string_value(json_object_get(d, "path")), path);
+    json_decref(d);
+}
+
 static json_int_t number(const json_t *object, const char *name)
 {
     return json_integer_value(json_object_get(object, name));
@@ -218,6 +240,7 @@ int main(void)
         T(every_container_is_counted_over_restarts),
         T(calls_in_flight_belong_to_their_container),
         T(one_container_does_not_make_up_for_another),
+        T(a_snapshot_without_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -382,13 +382,44 @@ static void test_levels(void **state)
     harness_close(&h, false);
 }
 
+/* A block that is too large is made again without the snapshot, then of fewer windows; and no call
+ * is missing in the end. */
+static void test_too_large(void **state)
+{
+    struct harness h;
+    struct block *b;
+    (void)state;
+    harness_open(&h, "", 0);
+    pid_t pid = harness_start(&h, counted_calls, (void *)5000l);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    usleep(10000);
+    bool snapshot = true;
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
+        assert_non_null(b);
+        assert_int_equal(b->snapshot, snapshot);
+        snapshot = false;
+        capture_lighten(h.capture, b);
+        block_free(b);
+    }
+    assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
+    assert_true(b->n_windows && b->n_windows <= 8);
+    block_free(b);
+    for (int i = 0; i < 20; i++)
+        harness_tick(&h);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 5000);
+    assert_int_equal(h.seen, h.delivered);
+    harness_close(&h, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_call),  cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_entering),    cmocka_unit_test(test_from_a_service),
-        cmocka_unit_test(test_short_lived), cmocka_unit_test(test_reused_tid),
-        cmocka_unit_test(test_latency),     cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_first_call),      cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_entering),        cmocka_unit_test(test_from_a_service),
+        cmocka_unit_test(test_short_lived),     cmocka_unit_test(test_reused_tid),
+        cmocka_unit_test(test_latency),         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
