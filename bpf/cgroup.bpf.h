@@ -30,10 +30,11 @@ static __noinline u32 container_around(struct cgroup *c, u64 v1)
     if (number == CONTAINER_UNKNOWN)
         return number;
     struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
-    if (!e || e->decision == DECISION_HOST)
+    u32 decision = decision_get(number);
+    if (!e || decision == DECISION_HOST)
         return CONTAINER_UNKNOWN;
     /* A cgroup without tasks of its own holds containers; user space may know better. */
-    if (e->decision == DECISION_PENDING && !e->populated)
+    if (decision == DECISION_PENDING && !e->populated)
         return CONTAINER_UNKNOWN;
     return number;
 }
@@ -47,10 +48,9 @@ static __always_inline int container_make(struct scratch *path, u64 id, u64 hash
     struct container_entry *e = &buffer->entry;
     __builtin_memcpy(e->path, path->cgroup.path, CONTAINER_PATH_BYTES);
     e->cgroup = id;
-    e->decision = DECISION_PENDING;
     e->texts = e->populated = 0;
     e->hierarchies = bit;
-    e->joins = e->minute = 0;
+    e->joins = e->minute = e->pad = 0;
     bpf_map_update_elem(&containers, &number, e, 0);
     bpf_map_update_elem(&paths, &hash, &number, 0);
     bpf_map_update_elem(&cgroups, &id, &number, 0);
@@ -125,7 +125,7 @@ int BPF_PROG(vigia_attach, struct cgroup *c, const char *path, struct task_struc
     struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
     if (e) {
         e->populated = 1;
-        if (e->decision != DECISION_HOST)
+        if (decision_get(number) != DECISION_HOST)
             task_join(t, number);
     }
     if (e || bpf_task_storage_get(&tasks, t, NULL, 0))

@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 3 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 4 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -119,7 +119,8 @@ struct seen_key {
  */
 #define CGROUP_V1 (1ull << 63)
 
-/* What user space decided about a container. */
+/* What user space decided about a container, in a map of its own: beside what the programs count.
+ */
 enum container_decision {
     DECISION_PENDING, /* just seen: its calls are kept until user space says */
     DECISION_WANTED,
@@ -129,12 +130,11 @@ enum container_decision {
 #define CONTAINER_PATH_BYTES 256
 struct container_entry {
     u64 cgroup;
-    u32 decision;
     u32 texts;       /* sent in this minute, for the cap */
     u32 populated;   /* a task was attached: cgroups made below are inside it */
     u32 hierarchies; /* bit 0 v2, bit 1 v1 */
     u32 joins;       /* processes that entered from outside: the first brings the container up */
-    u32 minute;      /* of the texts */
+    u32 minute, pad; /* of the texts */
     char path[CONTAINER_PATH_BYTES];
 };
 

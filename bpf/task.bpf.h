@@ -21,17 +21,27 @@ static __always_inline u32 container_of_cgroup(struct cgroup *c, u64 v1)
     return CONTAINER_UNKNOWN;
 }
 
+static __always_inline u32 decision_get(u32 number)
+{
+    u32 *decision = bpf_map_lookup_elem(&decisions, &number);
+    return decision ? *decision : DECISION_PENDING;
+}
+
 static __noinline u32 container_of_task(struct task_struct *t)
 {
     struct css_set *set = BPF_CORE_READ(t, cgroups);
     u32 number = container_of_cgroup(BPF_CORE_READ(set, dfl_cgrp), 0);
-    if (number != CONTAINER_UNKNOWN || !control.hierarchy_v1)
+    if (!control.hierarchy_v1)
+        return number;
+    /* In v2 it may have been left in the service that started it. */
+    if (number != CONTAINER_UNKNOWN && decision_get(number) != DECISION_HOST)
         return number;
     int at = control.memory_v1 ? bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)
                                : bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
     struct cgroup_subsys_state *css = NULL;
     bpf_probe_read_kernel(&css, sizeof(css), (void *)&set->subsys + (u64)at * sizeof(void *));
-    return container_of_cgroup(BPF_CORE_READ(css, cgroup), CGROUP_V1);
+    u32 v1 = container_of_cgroup(BPF_CORE_READ(css, cgroup), CGROUP_V1);
+    return v1 != CONTAINER_UNKNOWN ? v1 : number;
 }
 
 static __always_inline u32 decision_of(u32 number)
@@ -42,7 +52,7 @@ static __always_inline u32 decision_of(u32 number)
     if (!e)
         return DECISION_PENDING;
     e->populated = 1;
-    return e->decision;
+    return decision_get(number);
 }
 
 static __always_inline bool decision_wanted(u32 decision)
@@ -192,7 +202,7 @@ static __noinline int state_make(struct task_struct *t, u32 number, bool enters)
     struct task_state first = {.container = number,
                                .program = (u32)__sync_fetch_and_add(&control.next_program, 1) + 1};
     struct container_entry *e = bpf_map_lookup_elem(&containers, &number);
-    if (e && enters && e->decision != DECISION_HOST) {
+    if (e && enters && decision_get(number) != DECISION_HOST) {
         first.joined = e->joins ? JOIN_SESSION : JOIN_START;
         first.joined_file = program_inode(t);
     }
@@ -220,7 +230,7 @@ static __noinline bool state_settle(struct task_struct *t, struct task_state *s,
     struct container_entry *e = bpf_map_lookup_elem(&containers, &now);
     s->container = now;
     s->sent_epoch = 0; /* its program was told as another's, if at all */
-    if (!e || e->decision == DECISION_HOST)
+    if (!e || decision_get(now) == DECISION_HOST)
         return false;
     s->joined = __sync_fetch_and_add(&e->joins, 1) ? JOIN_SESSION : JOIN_START;
     s->joined_file = program_inode(t);

@@ -229,7 +229,11 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     if (now_ns >= c->sweep_ns) {
         c->sweep_ns = now_ns + EXITED_KEPT_NS;
         uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
-        known_sweep(&c->known, before, now_ns, (pid_t)c->kernel->control->self_tgid == getpid());
+        bool pids = (pid_t)c->kernel->control->self_tgid == getpid();
+        known_sweep(&c->known, before, now_ns, pids);
+        decide_look(&c->decide, now_ns);
+        if (pids) /* else one whose end was not told would seem to live for ever */
+            known_hold(&c->known, &c->decide);
         decide_forget(&c->decide, c->cut_ns);
         assembler_sweep(c->assembler, before, process_ended, c);
     }

@@ -32,6 +32,8 @@ struct entry {
     bool isolated;   /* its processes have a pid namespace of their own */
     uint32_t judged; /* generation of the selector that settled wanted; 0: none */
     bool changed, drained;
+    uint8_t state; /* before its cgroup went */
+    bool outside;  /* its cgroup went, a process of it lives elsewhere */
 };
 
 struct containers {
@@ -128,7 +130,7 @@ static struct entry *by_path(const struct containers *c, const char *path)
     for (uint32_t i = c->n; i-- > 0;) {
         struct entry *e = c->entries[i];
         size_t n = strlen(e->path);
-        if (e->c.state == CONTAINER_GONE || strncmp(e->path, path, n))
+        if (e->c.state == CONTAINER_GONE || e->outside || strncmp(e->path, path, n))
             continue;
         /* Of a name that no runtime has vouched for, a child may be the container. */
         bool sure = e->c.state == CONTAINER_RUNNING || e->name.kind == CGROUP_CONTAINER;
@@ -339,15 +341,33 @@ const struct container *containers_add(struct containers *c, uint32_t number, ui
 void containers_remove(struct containers *c, uint32_t number, uint64_t now_ns)
 {
     struct entry *e = by_number(c, number);
+    if (e && e->c.state == CONTAINER_GONE && now_ns < e->c.gone_ns) {
+        e->c.gone_ns = now_ns; /* told late, by who knows when */
+        e->changed = true;
+    }
     if (!e || e->c.state == CONTAINER_GONE)
         return;
     /* The state is left for a moment when a runtime deletes the cgroup first. */
     if (e->c.state == CONTAINER_UNRESOLVED)
         resolve(c, e, now_ns);
     judge(c, e, now_ns);
+    e->state = e->c.state;
     e->c.state = CONTAINER_GONE;
     e->c.gone_ns = now_ns;
     e->changed = true;
+}
+
+void containers_stay(struct containers *c, uint32_t number)
+{
+    struct entry *e = by_number(c, number);
+    if (!e || e->c.state != CONTAINER_GONE)
+        return;
+    log_warn("container %s: its cgroup is gone, but a process that was moved out of it lives: "
+             "watched on",
+             e->c.id);
+    e->c.state = e->state;
+    e->c.gone_ns = 0;
+    e->outside = e->changed = true;
 }
 
 void containers_drained(struct containers *c, uint32_t number)

@@ -60,6 +60,8 @@ const struct container *containers_add(struct containers *c, uint32_t number, ui
                                        const char *path, uint64_t now_ns);
 /* The cgroup is gone; kept until containers_drained(). */
 void containers_remove(struct containers *c, uint32_t number, uint64_t now_ns);
+/* It runs on after all, until it is removed again: a process of it was moved out of the cgroup. */
+void containers_stay(struct containers *c, uint32_t number);
 /* Nothing of it is left in the rings: forgotten once a poll has reported that it is gone. */
 void containers_drained(struct containers *c, uint32_t number);
 

@@ -11,15 +11,11 @@
 struct decide {
     struct kernel *kernel;
     struct containers *containers;
-    struct table numbers; /* kernel's number -> containers' number << 2 | enum container_decision */
+    struct table numbers; /* kernel's number -> the containers' number, and what is decided */
+    struct table gone; /* kernel's number of a removed cgroup -> when to look whether to forget */
     bool host;
     uint64_t refused;
-    struct gone {
-        uint32_t number;
-        uint64_t due_ns;
-    } *gone; /* [n_gone]: cgroups that are removed, in time order, with calls perhaps still in the
-                rings */
-    uint32_t n_gone;
+    uint64_t lost_records; /* of control's count: looked after */
 };
 
 void decide_init(struct decide *d, struct kernel *k, struct containers *c, bool host);
@@ -28,8 +24,13 @@ void decide_done(struct decide *d);
 int decide_scan(struct decide *d, uint64_t now_ns);
 void decide_new(struct decide *d, const struct record_cgroup *r);
 void decide_gone(struct decide *d, const struct record_cgroup *r);
-/* Forgets cgroups that went long enough ago that nothing of them is left in rings read up to
- * read_ns. */
+/* Finds cgroups whose end was told by a record that was lost, if any was. */
+void decide_look(struct decide *d, uint64_t now_ns);
+/* A process lives that has the kernel's number: it is not to be forgotten, also without a cgroup.
+ */
+void decide_hold(struct decide *d, uint32_t number);
+/* Forgets numbers whose cgroup went, and of which there was no call, in rings read up to read_ns,
+ * and is no process since. */
 void decide_forget(struct decide *d, uint64_t read_ns);
 /* A container's wanted may have changed. */
 void decide_changed(struct decide *d, const struct container *c);

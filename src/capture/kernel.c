@@ -130,6 +130,7 @@ static void map_fds(struct kernel *k)
         [MAP_RECORDS] = k->skeleton->maps.records,
         [MAP_CGROUPS] = k->skeleton->maps.cgroups,
         [MAP_CONTAINERS] = k->skeleton->maps.containers,
+        [MAP_DECISIONS] = k->skeleton->maps.decisions,
         [MAP_SEEN] = k->skeleton->maps.seen,
         [MAP_DICTIONARY] = k->skeleton->maps.dictionary,
         [MAP_BINS] = k->skeleton->maps.bins,

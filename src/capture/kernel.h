@@ -15,6 +15,7 @@ enum kernel_map {
     MAP_RECORDS,
     MAP_CGROUPS,
     MAP_CONTAINERS,
+    MAP_DECISIONS,
     MAP_SEEN,
     MAP_DICTIONARY,
     MAP_BINS,

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "capture/decide.h"
 #include "capture/text.h"
 #include "event/program.h"
 
@@ -150,6 +151,7 @@ static struct known_process *process_get(struct known *k, const struct record_pr
         p = process_new(k, r->tgid, r->start);
     if (p) {
         p->container = container;
+        p->number = r->container;
         p->parent_tgid = r->parent_tgid;
         p->parent_start_ns = r->parent_start;
     }
@@ -322,7 +324,7 @@ void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t c
     if (!p)
         p = process_new(k, tgid, start_ns);
     if (p) {
-        p->container = container;
+        p->container = p->number = container;
         p->program = program;
     }
 }
@@ -365,6 +367,13 @@ int known_snapshot(struct known *k, uint64_t now_ns)
     k->said_untold = untold;
     k->refused_processes += untold;
     return 0;
+}
+
+void known_hold(const struct known *k, struct decide *d)
+{
+    for (uint32_t i = 0; i < k->n_processes && d->gone.n; i++)
+        if (k->processes[i].tgid && !k->processes[i].exit_ns)
+            decide_hold(d, k->processes[i].number);
 }
 
 static bool told_at(uint64_t key, uint64_t *value, void *user)

@@ -10,7 +10,8 @@
 
 struct known_process {
     uint64_t start_ns, exit_ns, parent_start_ns, program; /* exit_ns 0: lives */
-    uint32_t tgid, parent_tgid, container, older;         /* older: same tgid before, index + 1 */
+    uint32_t tgid, parent_tgid, older;                    /* older: same tgid before, index + 1 */
+    uint32_t container, number;                           /* number: the kernel's of that */
     uint8_t flags;                                        /* enum program_flag, of what it runs */
     char *path, *arguments;
 };
@@ -57,6 +58,9 @@ void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t c
  * this many bytes, without, counted as refused, past that: anybody may have many with long ones. */
 #define SNAPSHOT_TEXTS_MAX (4u << 20)
 int known_snapshot(struct known *k, uint64_t now_ns);
+/* Keeps the kernel's numbers of live processes from being forgotten. */
+struct decide;
+void known_hold(const struct known *k, struct decide *d);
 /* The last block was not kept: what it told must be told again. */
 void known_roll_back(struct known *k);
 /* Forgets processes that ended before; now_ns is the end of those whose end was not told. pids:

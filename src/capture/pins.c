@@ -21,9 +21,9 @@
 
 #define BPF_FS 0xcafe4a11
 
-static const char *const map_names[KERNEL_MAPS] = {"control",    "rings",   "records",    "cgroups",
-                                                   "containers", "seen",    "dictionary", "bins",
-                                                   "state",      "programs"};
+static const char *const map_names[KERNEL_MAPS] = {
+    "control", "rings",      "records", "cgroups", "containers", "decisions",
+    "seen",    "dictionary", "bins",    "state",   "programs"};
 
 DEFINE_CLEANUP(closedir, DIR *)
 

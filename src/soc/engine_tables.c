@@ -159,6 +159,8 @@ int containers_take(struct engine *e, const struct container *info)
             return -ENOMEM;
         container_done(&c->info);
         c->info = copy;
+        if (copy.state != CONTAINER_GONE)
+            c->gone_ns = 0; /* it lives outside of its cgroup */
     }
     if (!c)
         return e->failed ? -ENOMEM : 0;

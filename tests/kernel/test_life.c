@@ -382,6 +382,49 @@ static void test_levels(void **state)
     harness_close(&h, false);
 }
 
+/* A mixed layout in which v2 leaves a container's processes in the service that starts them: v1
+ * says whose they are. */
+static int in_v1_alone(void *arg)
+{
+    char path[340];
+    snprintf(path, sizeof(path), "%s/cgroup.procs", (const char *)arg);
+    int fd = open(path, O_WRONLY);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        return 1;
+    for (int i = 0; i < 50; i++)
+        syscall(SYS_getuid);
+    return 0;
+}
+
+static void test_v2_in_a_service(void **state)
+{
+    struct harness h;
+    char service[300];
+    (void)state;
+    harness_open(&h, "", 0);
+    snprintf(service, sizeof(service), "/sys/fs/cgroup/unified/vigia-%d.service", (int)getpid());
+    if (!strstr(h.cgroup, "/pids/") || mkdir(service, 0755)) {
+        harness_close(&h, false);
+        skip();
+    }
+    for (int i = 0; i < 3; i++) { /* user space has said that it is a service */
+        usleep(20000);
+        harness_tick(&h);
+    }
+    assert_int_equal(rmdir(h.cgroup), 0); /* and nothing yet of the container */
+    assert_int_equal(mkdir(h.cgroup, 0755), 0);
+    int status = 1;
+    pid_t pid = harness_start(&h, in_v1_alone, service);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    usleep(10000);
+    harness_tick(&h);
+    assert_int_equal(harness_count(&h, SYS_getuid, -1), 50);
+    for (int i = 0; i < 100 && rmdir(service) && errno == EBUSY; i++)
+        usleep(10000);
+    harness_close(&h, false);
+}
+
 /* A block that is too large is made again without the snapshot, then of fewer windows; and no call
  * is missing in the end. */
 static void test_too_large(void **state)
@@ -419,7 +462,7 @@ int main(void)
         cmocka_unit_test(test_entering),        cmocka_unit_test(test_from_a_service),
         cmocka_unit_test(test_short_lived),     cmocka_unit_test(test_reused_tid),
         cmocka_unit_test(test_latency),         cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_v2_in_a_service), cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

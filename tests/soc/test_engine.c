@@ -798,6 +798,26 @@ static void test_unwanted_and_passing_containers(void **state)
     teardown(&r);
 }
 
+/* A container whose cgroup went, but of which a process lives elsewhere, is told to run again: it
+ * is kept. */
+static void test_who_outlives_the_cgroup(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    serve(&r, 1, 2);
+    scene_gone(&r.scene, 1, WORKLOAD);
+    step(&r);
+    scene_container(&r.scene, 1, WORKLOAD, true);
+    serve(&r, 1, 90); /* what is gone is forgotten after a minute */
+    struct engine_counters k;
+    engine_counters(r.engine, &k);
+    assert_int_equal(k.containers, 1);
+    assert_int_equal(k.unknown_container, 0);
+    teardown(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -828,6 +848,7 @@ int main(void)
         cmocka_unit_test(test_caps_are_counted),
         cmocka_unit_test(test_refused_learning_is_counted),
         cmocka_unit_test(test_unwanted_and_passing_containers),
+        cmocka_unit_test(test_who_outlives_the_cgroup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
