@@ -31,7 +31,7 @@ static void fit_pareto(struct tail *t)
     if (t->n_excess < EXCESSES_MIN || d <= 0)
         return;
     double xi = 2 - b0 / d;
-    if (fabs(xi) > SHAPE_MAX)
+    if (xi < 0 || xi > SHAPE_MAX)
         return;
     t->xi = xi;
     t->beta = 2 * b0 * a1 / d;
@@ -81,8 +81,8 @@ double tail_threshold(const struct tail *t, double per_day)
         double ratio = rate_u / per_day;
         return t->u + t->beta * (t->xi == 0 ? log(ratio) : (pow(ratio, t->xi) - 1) / t->xi);
     }
-    uint32_t allowed = (uint32_t)MIN(per_day * t->days, (double)t->n);
-    return allowed < t->n ? nextafter(t->peak[allowed], INFINITY) : 0;
+    double allowed = per_day * t->days;
+    return allowed < t->n ? nextafter(t->peak[(uint32_t)allowed], INFINITY) : t->peak[t->n - 1];
 }
 
 /* P(Poisson(mean) <= k), summed in logarithms. */

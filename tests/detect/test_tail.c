@@ -56,6 +56,17 @@ static void test_heavy_tail(void **state)
     near(tail_rate(&t, tail_threshold(&t, .1)), .1, 1e-6);
 }
 
+/* A tail that would end is taken for an exponential one: what is asked lies far beyond the peaks.
+ */
+static void test_no_end_is_believed(void **state)
+{
+    (void)state;
+    struct tail t;
+    fill(&t, 500, -.3, 1, 10);
+    near(t.xi, 0, 0);
+    assert_true(tail_threshold(&t, 1e-3) > 1.5 * t.peak[0]);
+}
+
 static void test_few_peaks_are_counted(void **state)
 {
     (void)state;
@@ -67,6 +78,8 @@ static void test_few_peaks_are_counted(void **state)
     near(tail_rate(&t, 1), 0, 0);
     assert_true(tail_threshold(&t, 1) > .9); /* none allowed in half a day */
     assert_true(tail_threshold(&t, 2) > .5 && tail_threshold(&t, 2) <= .9);
+    near(tail_threshold(&t, 6), .2, 0); /* all of them; what is lower was not seen */
+    near(tail_threshold(&t, 1000), .2, 0);
     struct tail none = {.days = 1};
     tail_fit(&none);
     near(tail_rate(&none, .1), 0, 0);
@@ -78,6 +91,7 @@ int main(void)
         cmocka_unit_test(test_poisson),
         cmocka_unit_test(test_exponential_tail),
         cmocka_unit_test(test_heavy_tail),
+        cmocka_unit_test(test_no_end_is_believed),
         cmocka_unit_test(test_few_peaks_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
