@@ -149,11 +149,25 @@ static double base_of(const struct detector *d, double peak, double margin)
     return base < d->score_max ? base : (peak + d->score_max) / 2;
 }
 
+/* Bins of one fold alone are judged by nothing: blocks double, and after hours that were not learnt
+ * the first one may have all that is kept. Then the limits of before stay. */
+static bool judges_bins(const struct profile *p, enum phase phase, uint32_t folds)
+{
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < p->bins[phase].n; i++) {
+        const struct bin_item *b = &p->bins[phase].items[i];
+        seen |= b->delta ? 0 : 1u << b->block % MAX(folds, 1u);
+    }
+    return seen & (seen - 1);
+}
+
 static void set_bases(const struct profile *p, enum phase phase, const struct held_out *h,
-                      struct limits *l)
+                      bool with_bins, struct limits *l)
 {
     double margin = margin_of(p, phase);
     for (uint32_t d = 0; d < p->n_detectors; d++) {
+        if (p->detector[d]->channel == CHANNEL_FREQUENCY && !with_bins)
+            continue;
         double peak = 0;
         for (uint32_t m = 0; m < h->minutes; m++)
             peak = MAX(peak, h->peak[m * h->n_detectors + d]);
@@ -161,11 +175,25 @@ static void set_bases(const struct profile *p, enum phase phase, const struct he
     }
 }
 
-/* Peaks of the channel in units of the bases, one per minute, the highest ones kept. */
-static void set_tail(const struct profile *p, const struct held_out *h, enum channel c,
-                     const double *base, struct tail *t)
+/* Days of the workload that were held out. Of bins only a sample is: their peaks come as often as
+ * this share of the time lets them. */
+static double held_out_days(const struct profile *p, enum phase phase, enum channel c)
 {
-    *t = (struct tail){.days = MAX(p->observed_s, 1u) / (double)PROFILE_DAY_S};
+    const struct bin_sample *b = &p->bins[phase];
+    double days = MAX(p->observed_s, 1u) / (double)PROFILE_DAY_S;
+    if (c != CHANNEL_FREQUENCY)
+        return days;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        kept += !b->items[i].delta;
+    return days * MAX(kept, 1u) / MAX(b->seen, 1u);
+}
+
+/* Peaks of the channel in units of the bases, one per minute, the highest ones kept. */
+static void set_tail(const struct profile *p, enum phase phase, const struct held_out *h,
+                     enum channel c, const double *base, struct tail *t)
+{
+    *t = (struct tail){.days = held_out_days(p, phase, c)};
     uint32_t lowest = 0;
     for (uint32_t m = 0; m < h->minutes; m++) {
         double peak = 0;
@@ -323,9 +351,12 @@ int profile_calibrate(struct profile *p, enum phase phase)
     if (!h.peak)
         return -ENOMEM;
     struct limits *l = &p->limits[phase];
-    set_bases(p, phase, &h, l);
-    for (int c = 0; c < CHANNELS; c++)
-        set_tail(p, &h, c, l->base, &l->tail[c]);
+    bool with_bins = !l->ready || judges_bins(p, phase, folds);
+    set_bases(p, phase, &h, with_bins, l);
+    for (int c = 0; c < CHANNELS; c++) {
+        if (c != CHANNEL_FREQUENCY || with_bins)
+            set_tail(p, phase, &h, c, l->base, &l->tail[c]);
+    }
     set_thresholds(p, phase, l);
     l->clean = clean_kinds(p, phase);
     l->ready = true;

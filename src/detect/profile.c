@@ -200,8 +200,7 @@ uint64_t profile_program_calls(const struct profile *p, uint64_t program)
 double profile_rate(const struct profile *p, enum phase phase, enum channel c, double value)
 {
     const struct limits *l = limits_of(p, phase);
-    double days = MAX(p->observed_s, 1u) / (double)PROFILE_DAY_S;
-    return MAX(tail_rate(&l->tail[c], value * l->theta[c]), 1 / days);
+    return MAX(tail_rate(&l->tail[c], value * l->theta[c]), 1 / l->tail[c].days);
 }
 
 uint32_t profile_children(const struct profile *p, uint64_t parent, uint32_t max, uint64_t *ret)

@@ -44,6 +44,7 @@ struct bin_item {
 struct bin_sample {
     struct bin_item *items; /* [n] capacity PROFILE_BINS_MAX */
     uint32_t n, stride, skipped;
+    uint64_t seen; /* seconds of all containers: of these it is the sample */
 };
 
 struct profile {

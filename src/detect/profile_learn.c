@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "detect/profile_internal.h"
 #include "features/arguments.h"
 
@@ -301,7 +302,7 @@ static void thin_bins(struct bin_sample *b)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (i % 2)
+        if (hash_mix(b->stride, i) % 2)
             free(b->items[i].counts);
         else
             b->items[n++] = b->items[i];
@@ -310,11 +311,13 @@ static void thin_bins(struct bin_sample *b)
     b->stride *= 2;
 }
 
+/* Which bins are taken goes by hashes: in step with the containers' order in a second, or with what
+ * comes once a minute, some would never be. */
 static void keep_bin(struct profile *p, const struct profile_place *at, const struct bin *bin,
                      uint32_t delta)
 {
     struct bin_sample *b = &p->bins[at->phase];
-    if (b->skipped++ % b->stride)
+    if (hash_mix(b->stride, b->skipped++) % b->stride)
         return;
     if (b->n == PROFILE_BINS_MAX)
         thin_bins(b);
@@ -353,6 +356,7 @@ void profile_second(struct profile *p, const struct profile_place *at, const str
     touch(p, at->now_ns);
     p->seen_ns = p->now_ns;
     struct sample s = {.kind = SAMPLE_BIN, .bin = b};
+    p->bins[at->phase].seen++;
     bool learning = !p->limits[at->phase].ready;
     for (uint32_t d = 0; d < p->n_detectors; d++) {
         ret[d].n = 0, ret[d].value = 0;
@@ -362,7 +366,7 @@ void profile_second(struct profile *p, const struct profile_place *at, const str
     if (learning) {
         profile_learn(p, at->phase, &s, 1);
         keep_bin(p, at, b, 0);
-    } else if (at->now_ns / NS_PER_S % PROFILE_BINS_STRIDE == 0) {
+    } else if (hash_mix(0, at->now_ns / NS_PER_S) % PROFILE_BINS_STRIDE == 0) {
         uint32_t now_s = profile_s(p, at->now_ns);
         struct delta *d = find_delta(p, at->container, 0, now_s - now_s % PROFILE_HOUR_S);
         if (d)
@@ -400,6 +404,7 @@ static uint32_t settle(struct profile *p, uint32_t id, bool learn)
             struct bin_item *item = &b->items[i];
             struct bin bin = {.n_counts = item->n_counts, .counts = item->counts};
             struct sample s = {.kind = SAMPLE_BIN, .bin = &bin};
+            n += item->delta == id;
             if (item->delta == id && !learn) {
                 free(item->counts);
                 continue;
@@ -480,10 +485,11 @@ void profile_tick(struct profile *p, uint64_t now_ns)
     uint32_t now_s = profile_s(p, now_ns), merged = 0, n = 0;
     for (uint32_t i = 0; i < p->n_deltas; i++) {
         struct delta d = p->deltas[i];
+        bool learn = !d.taint;
         if (!delta_due(p, &d, now_s))
             p->deltas[n++] = d;
         else
-            merged += settle(p, d.id, !d.taint);
+            merged += settle(p, d.id, learn) * learn;
     }
     p->n_deltas = n;
     evict(p);

@@ -6,7 +6,7 @@
 #include "base/cleanup.h"
 #include "detect/profile_internal.h"
 
-#define PROFILE_MAGIC UINT64_C(0x3230656c69666f72) /* "rofile02" */
+#define PROFILE_MAGIC UINT64_C(0x3330656c69666f72) /* "rofile03" */
 #define MODEL_MAX (UINT64_C(1) << 30)
 #define COUNTS_MAX (1 << 20)
 
@@ -37,7 +37,7 @@ static void limits_state(struct limits *l, struct state *s)
 
 static void bins_state(struct bin_sample *b, struct state *s)
 {
-    state_u32(s, &b->stride), state_u32(s, &b->skipped);
+    state_u32(s, &b->stride), state_u32(s, &b->skipped), state_u64(s, &b->seen);
     if (!b->stride)
         state_fail(s, -EBADMSG);
     uint32_t n = b->n;
