@@ -304,6 +304,15 @@ static void window_keys(struct keys *k, const struct profile *p, const struct sa
     }
 }
 
+/* Blocks or starts that count as having seen it. What steady running knows is not new in a start;
+ * what a verdict taught says when a person looked, not how often normal time shows it. */
+static uint16_t seen_in(const struct content *c, enum phase phase)
+{
+    bool always = phase == PHASE_STARTUP && c->mask[PHASE_STEADY];
+    always |= c->mask[phase] && c->marks & CONTENT_JUDGED;
+    return always ? UINT16_MAX : c->mask[phase];
+}
+
 /* A kind opens an alert alone if leaving each block out in turn shows no first sight of that kind:
  * then no key of it is of one block only. */
 static uint32_t clean_kinds(struct profile *p, enum phase phase)
@@ -312,9 +321,7 @@ static uint32_t clean_kinds(struct profile *p, enum phase phase)
     struct content_room room;
     for (uint32_t i = 0; i < p->contents.n && !k.failed; i++) {
         const struct content *c = &p->contents.items[i];
-        /* What steady running knows is not new in a start. */
-        uint16_t mask =
-            phase == PHASE_STARTUP && c->mask[PHASE_STEADY] ? UINT16_MAX : c->mask[phase];
+        uint16_t mask = seen_in(c, phase);
         if (c->delta || !mask)
             continue;
         struct sample s = content_sample(c, &room);

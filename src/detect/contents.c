@@ -224,7 +224,8 @@ static void content_state(struct content *c, struct state *s)
         state_u32(s, &c->first_s[i]);
     }
     state_u32(s, &c->last_s), state_u32(s, &c->delta);
-    state_u8(s, &c->kind), state_u8(s, &c->flags), state_u8(s, &c->n_context);
+    state_u8(s, &c->kind), state_u8(s, &c->marks);
+    state_u8(s, &c->flags), state_u8(s, &c->n_context);
     state_u8(s, &c->n_calls), state_u8(s, &c->n_errors), state_u8(s, &c->n_classes);
     state_u16(s, &c->packed_size);
     if (c->packed_size > PACKED_MAX)
@@ -235,7 +236,7 @@ static void content_state(struct content *c, struct state *s)
         state_fail(s, -EBADMSG);
 }
 
-#define CONTENT_STATE_MIN 68 /* bytes of a content without its calls */
+#define CONTENT_STATE_MIN 69 /* bytes of a content without its calls */
 
 void contents_state(struct contents *c, struct state *s)
 {

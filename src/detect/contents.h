@@ -15,6 +15,11 @@
 #define CONTENT_PHASES 2 /* PHASES of profile.h */
 #define CONTENT_BLOCKS 16
 
+enum content_mark {
+    CONTENT_NEW = 1,    /* a program, pair, ... was first seen in it */
+    CONTENT_JUDGED = 2, /* it alarmed, and a verdict called it benign */
+};
+
 struct content {
     uint64_t hash;
     uint64_t program, parent;        /* parent: execs */
@@ -24,6 +29,7 @@ struct content {
     uint32_t first_s[CONTENT_PHASES], last_s; /* seconds since the profile began */
     uint32_t delta;                           /* 0: in the model; else waiting in this delta */
     uint8_t kind;                             /* SAMPLE_WINDOW or SAMPLE_EXEC */
+    uint8_t marks;                            /* of enum content_mark */
     uint8_t flags, n_context, n_calls, n_errors, n_classes;
     uint16_t packed_size;
     uint8_t *packed; /* context[], sysno[], (u8 call, u16 ret)[], (u8 call, u64 class)[] */

@@ -376,10 +376,10 @@ void profile_second(struct profile *p, const struct profile_place *at, const str
         count_second(p, at, active_calls);
 }
 
-/* Takes a delta's contents and bins into the model, or drops them. */
-static uint32_t settle(struct profile *p, uint32_t id, bool learn)
+/* Takes a delta's contents and bins into the model, or drops them; how many there were. */
+static uint32_t settle(struct profile *p, const struct delta *d, bool learn)
 {
-    uint32_t n = 0;
+    uint32_t n = 0, id = d->id;
     struct content_room room;
     for (uint32_t i = 0; i < p->contents.n; i++) {
         struct content *c = &p->contents.items[i];
@@ -387,6 +387,7 @@ static uint32_t settle(struct profile *p, uint32_t id, bool learn)
             continue;
         n++;
         c->delta = 0;
+        c->marks |= d->alert ? CONTENT_JUDGED : 0;
         struct sample s = content_sample(c, &room);
         for (int phase = 0; phase < PHASES; phase++) {
             if (!learn)
@@ -489,7 +490,7 @@ void profile_tick(struct profile *p, uint64_t now_ns)
         if (!delta_due(p, &d, now_s))
             p->deltas[n++] = d;
         else
-            merged += settle(p, d.id, learn) * learn;
+            merged += settle(p, &d, learn) * learn;
     }
     p->n_deltas = n;
     evict(p);
@@ -526,7 +527,7 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
         if (benign && d.taint == alert)
             d.taint = 0;
         if (d.alert == alert)
-            settled += settle(p, d.id, benign);
+            settled += settle(p, &d, benign);
         else
             p->deltas[n++] = d;
     }

@@ -211,6 +211,29 @@ static void hold_exec(struct life *l, uint64_t parent, uint64_t program, uint64_
     profile_hold(l->p, &at, &s, content_hash(&s), alert);
 }
 
+/* One false alarm about a program start does not make all of them half as strange. */
+static void test_a_verdict_leaves_a_kind_clean(void **state)
+{
+    (void)state;
+    struct life l;
+    begin(&l, 1);
+    learn(&l);
+    assert_true(profile_kind_opens(l.p, PHASE_STEADY, EVIDENCE_EDGE));
+    hold_exec(&l, 1, 2, 0xa);
+    alerted(&l, 1, 0xa);
+    uint32_t version = profile_version(l.p);
+    judge(&l, 0xa, true);
+    live(&l, 10);
+    assert_int_equal(profile_version(l.p), version + 1);
+    assert_true(profile_kind_opens(l.p, PHASE_STEADY, EVIDENCE_EDGE));
+    /* What came by itself does. */
+    struct process x = {.event = PROCESS_EXEC, .parent_program = 1, .program = 3};
+    see(&l, 1, &(struct sample){.kind = SAMPLE_EXEC, .exec = &x});
+    live(&l, 10 * PROFILE_HOUR_S);
+    assert_false(profile_kind_opens(l.p, PHASE_STEADY, EVIDENCE_EDGE));
+    profile_free(l.p);
+}
+
 static double mahalanobis_value(struct profile *p, double calls)
 {
     struct bin_count c = {.program = 1, .sysno = 1, .calls = (uint32_t)calls};
@@ -282,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_rates_alarm_as_often_as_asked),
         cmocka_unit_test(test_bins_of_all_containers_are_kept),
         cmocka_unit_test(test_asking_for_more_turns_nothing_off),
+        cmocka_unit_test(test_a_verdict_leaves_a_kind_clean),
         cmocka_unit_test(test_an_hour_of_rates_counts),
         cmocka_unit_test(test_bins_of_one_block_change_no_limits),
     };
