@@ -70,9 +70,9 @@ struct profile {
     uint64_t last_new_ns;
     uint8_t last_new_kind;
     uint32_t block_s; /* seconds per time block */
-    /* Each time block and start may add an eighth of the sample: else a busy event loop, whose
-     * windows are nearly all different, fills it in its first minute and nothing later is held out.
-     */
+    /* What a time block or start, and later an hour, has added to the sample: it may only add a
+     * part, else a busy event loop, whose windows are nearly all different, fills it in its first
+     * minute and nothing later is held out. */
     struct {
         uint32_t of, used;
     } quota[PHASES];

@@ -14,7 +14,11 @@
 #include "detect/profile_internal.h"
 #include "features/arguments.h"
 
+/* Parts of the sample that a time block or start may add while its phase is learnt, an hour later
+ * on, and as much again if it is new: what waits a day to be merged is half of the sample at most.
+ */
 #define QUOTA_PARTS 8
+#define QUOTA_PARTS_READY 100
 
 uint32_t profile_block(struct profile *p)
 {
@@ -184,23 +188,44 @@ static void mark(struct profile *p, const struct profile_place *at, struct conte
     c->last_s = now_s;
 }
 
-static bool has_room(struct profile *p, const struct profile_place *at)
+/* Does it show a program, pair, ... that the phase does not know? */
+static bool is_new(const struct profile *p, enum phase phase, const struct sample *s)
 {
-    uint32_t of = at->phase == PHASE_STEADY ? profile_s(p, at->now_ns) / p->block_s : at->start;
-    if (p->quota[at->phase].of != of)
-        p->quota[at->phase].of = of, p->quota[at->phase].used = 0;
-    return p->quota[at->phase].used < p->contents.n_max / QUOTA_PARTS &&
-           p->contents.n < p->contents.n_max;
+    struct score score = {.n = 0};
+    for (uint32_t d = 0; d < p->n_detectors && !score.n; d++) {
+        if (p->detector[d]->channel == CHANNEL_NOVELTY && detector_sees(p->detector[d], s->kind))
+            profile_score(p, phase, p->model[phase], d, s, &score);
+    }
+    return score.n;
 }
 
-static int add_content(struct profile *p, const struct profile_place *at, const struct sample *s,
-                       uint64_t hash, struct content **ret)
+/* What is new is let in before what is merely different. */
+static bool has_room(struct profile *p, const struct profile_place *at, const struct sample *s)
 {
-    if (!has_room(p, at))
+    bool ready = p->limits[at->phase].ready;
+    uint32_t now_s = profile_s(p, at->now_ns), share = p->contents.n_max / QUOTA_PARTS;
+    uint32_t of = at->phase == PHASE_STEADY ? now_s / p->block_s : at->start;
+    if (ready)
+        of = now_s / PROFILE_HOUR_S, share = p->contents.n_max / QUOTA_PARTS_READY;
+    if (p->quota[at->phase].of != of)
+        p->quota[at->phase].of = of, p->quota[at->phase].used = 0;
+    uint32_t used = p->quota[at->phase].used;
+    return p->contents.n < p->contents.n_max && used < 2 * share &&
+           (used < share || is_new(p, at->phase, s));
+}
+
+/* asked: a person decides on it, whatever the room for what is learnt by itself. */
+static int add_content(struct profile *p, const struct profile_place *at, const struct sample *s,
+                       uint64_t hash, bool asked, struct content **ret)
+{
+    if (!asked && !has_room(p, at, s))
         return -ENOSPC;
     int err = contents_add(&p->contents, hash, s, ret);
-    p->quota[at->phase].used += err == 0;
-    return err;
+    if (err < 0)
+        return err;
+    (*ret)->marks = is_new(p, at->phase, s) ? CONTENT_NEW : 0;
+    p->quota[at->phase].used += !asked;
+    return 0;
 }
 
 static bool content_known(const struct content *c, enum phase phase)
@@ -217,7 +242,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
     ret->hash = content_hash(s);
     ret->learning = learning;
     struct content *c = contents_find(&p->contents, ret->hash);
-    ret->first = !c && has_room(p, at);
+    ret->first = !c && has_room(p, at, s);
     ret->known = content_known(c, at->phase);
     if (s->kind == SAMPLE_WINDOW && learning)
         p->windows++, p->calls += s->window->n_calls;
@@ -233,7 +258,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
             mark(p, at, c);
         return;
     }
-    if (!c && add_content(p, at, s, ret->hash, &c) < 0) {
+    if (!c && add_content(p, at, s, ret->hash, false, &c) < 0) {
         profile_learn(p, at->phase, s, 1); /* full: still learnt, no longer held out */
         return;
     }
@@ -273,9 +298,7 @@ static void wait_in(struct profile *p, const struct profile_place *at, const str
     uint32_t now_s = profile_s(p, at->now_ns);
     uint32_t hour_s = alert ? now_s : now_s - now_s % PROFILE_HOUR_S;
     struct delta *d = find_delta(p, at->container, alert, hour_s);
-    int err = c       ? 0
-              : alert ? contents_add(&p->contents, hash, s, &c) /* what a person asks for */
-                      : add_content(p, at, s, hash, &c);
+    int err = c ? 0 : add_content(p, at, s, hash, alert, &c);
     if (!d || err < 0) {
         p->refused++;
         return;
@@ -428,8 +451,15 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Room for what is new: of contents seen once or twice, those not seen for longest leave the sample
- * (the models keep them). */
+/* Contents that tell what others do not: what was first seen in them, and how starts are. */
+static bool is_rare(const struct content *c)
+{
+    return c->marks & CONTENT_NEW || c->mask[PHASE_STARTUP];
+}
+
+/* Room for what comes: a quarter of the contents leaves the sample, those not seen for longest (the
+ * models keep them); rare ones only where they are the most. What waits stays, and so does a sample
+ * that calibration can work with. */
 static void evict(struct profile *p)
 {
     struct contents *c = &p->contents;
@@ -438,13 +468,23 @@ static void evict(struct profile *p)
     CLEANUP(freep) uint32_t *last = malloc(c->n * sizeof(*last));
     if (!last)
         return;
-    for (uint32_t i = 0; i < c->n; i++)
-        last[i] = c->items[i].last_s;
-    qsort(last, c->n, sizeof(*last), ascending);
-    uint32_t until = last[c->n / 4];
+    uint32_t settled = 0, rare = 0, n = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        settled += !c->items[i].delta;
+        rare += !c->items[i].delta && is_rare(&c->items[i]);
+    }
+    bool all = rare > settled / 2;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (!c->items[i].delta && (all || !is_rare(&c->items[i])))
+            last[n++] = c->items[i].last_s;
+    }
+    if (settled < c->n_max / 4 || !n)
+        return;
+    qsort(last, n, sizeof(*last), ascending);
+    uint32_t until = last[n / 4];
     for (uint32_t i = 0; i < c->n; i++) {
         struct content *x = &c->items[i];
-        if (!x->delta && x->last_s <= until && x->count[0] + x->count[1] <= 2)
+        if (!x->delta && (all || !is_rare(x)) && x->last_s <= until)
             x->count[0] = x->count[1] = 0;
     }
     contents_sweep(c);

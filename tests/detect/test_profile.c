@@ -65,6 +65,18 @@ static bool see_call(struct life *l, uint64_t container, uint16_t sysno)
     return see(l, container, &(struct sample){.kind = SAMPLE_WINDOW, .window = &w});
 }
 
+/* Shows a call in a phase that is learnt; the hash of the content. */
+static uint64_t see_once(struct life *l, enum phase phase, uint16_t sysno)
+{
+    struct profile_view v;
+    struct profile_place at = place(l, 1);
+    at.phase = phase;
+    struct window w = window_of(sysno);
+    w.n_calls -= phase == PHASE_STARTUP;
+    profile_see(l->p, &at, &(struct sample){.kind = SAMPLE_WINDOW, .window = &w}, &v);
+    return v.hash;
+}
+
 static double strangest_rate(const struct life *l, const struct score *score)
 {
     double value = 0;
@@ -234,6 +246,58 @@ static void test_a_verdict_leaves_a_kind_clean(void **state)
     profile_free(l.p);
 }
 
+/* A busy workload, whose windows are nearly all different, goes on learning what is new. */
+static void test_a_busy_workload_learns_what_is_new(void **state)
+{
+    (void)state;
+    struct life l;
+    begin(&l, 1);
+    l.busy = 2;
+    learn(&l);
+    live(&l, 6 * PROFILE_HOUR_S);
+    uint64_t refused = profile_refused(l.p);
+    assert_true(refused > 1000); /* the quota is used up, and that is told */
+    for (uint16_t i = 0; i < 5; i++)
+        assert_false(see_call(&l, 1, (uint16_t)(100 + i)));
+    assert_int_equal(profile_refused(l.p), refused);
+    live(&l, 3 * PROFILE_HOUR_S);
+    for (uint16_t i = 0; i < 5; i++)
+        assert_true(see_call(&l, 1, (uint16_t)(100 + i)));
+    /* New things have their bound too: they are new until their hour is merged. */
+    for (uint16_t i = 0; i < 500; i++)
+        see_call(&l, 1, (uint16_t)(1000 + i));
+    assert_true(l.p->quota[PHASE_STEADY].used <= 2 * l.options.sample_max / 100);
+    profile_free(l.p);
+}
+
+/* When the sample is full, what was not seen for longest leaves it, however often it was seen
+ * before. What was first to show something stays, and how starts are. */
+static void test_the_longest_unseen_leave_the_sample(void **state)
+{
+    (void)state;
+    struct life l;
+    begin(&l, 1);
+    l.options.sample_max = 400;
+    assert_int_equal(profile_new("w", &l.options, &l.p), 0);
+    uint64_t first = see_once(&l, PHASE_STEADY, 77), start = see_once(&l, PHASE_STARTUP, 0);
+    l.busy = 1;
+    live(&l, 120);
+    struct contents *c = &l.p->contents;
+    for (uint32_t i = 0; i < c->n; i++)
+        c->items[i].count[PHASE_STEADY] = 1000;
+    uint32_t now_s = (uint32_t)(l.now_s - BEGIN_S), old = 0, rare = 0;
+    live(&l, 4 * PROFILE_DAY_S);
+    assert_in_range(c->n, 100, 400);
+    for (uint32_t i = 0; i < c->n; i++) {
+        bool gone = c->items[i].last_s < now_s;
+        old += gone && !c->items[i].marks && c->items[i].mask[PHASE_STEADY];
+        rare += gone && (c->items[i].hash == first || c->items[i].hash == start);
+    }
+    assert_int_equal(old, 0);
+    assert_int_equal(rare, 2);
+    profile_free(l.p);
+}
+
 static double mahalanobis_value(struct profile *p, double calls)
 {
     struct bin_count c = {.program = 1, .sysno = 1, .calls = (uint32_t)calls};
@@ -306,6 +370,8 @@ int main(void)
         cmocka_unit_test(test_bins_of_all_containers_are_kept),
         cmocka_unit_test(test_asking_for_more_turns_nothing_off),
         cmocka_unit_test(test_a_verdict_leaves_a_kind_clean),
+        cmocka_unit_test(test_a_busy_workload_learns_what_is_new),
+        cmocka_unit_test(test_the_longest_unseen_leave_the_sample),
         cmocka_unit_test(test_an_hour_of_rates_counts),
         cmocka_unit_test(test_bins_of_one_block_change_no_limits),
     };
