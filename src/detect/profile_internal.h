@@ -12,6 +12,8 @@ struct calibration;
 #define PROFILE_DELTAS_MAX 4096
 #define PROFILE_BINS_MAX 4096  /* bins kept per phase */
 #define PROFILE_BINS_STRIDE 16 /* of the seconds after learning one in so many is learnt */
+#define TAINTS 4               /* alerts near an hour that are told apart ... */
+#define TAINT_MANY UINT64_MAX  /* ... with more, no verdict clears it */
 #define PROFILE_HOUR_S 3600
 #define PROFILE_DAY_S 86400
 #define PROFILE_RETIRED_S (7.0 * PROFILE_DAY_S) /* without a call for so long */
@@ -30,9 +32,9 @@ struct limits {
 struct delta {
     uint32_t id;
     uint64_t container;
-    uint64_t alert;  /* not 0: held for its verdict */
-    uint64_t taint;  /* not 0: this alert was near */
-    uint32_t from_s; /* beginning of the hour */
+    uint64_t alert;         /* not 0: held for its verdict */
+    uint64_t taint[TAINTS]; /* alerts that were near and are not judged benign; 0: none */
+    uint32_t from_s;        /* beginning of the hour */
 };
 
 struct bin_item {
@@ -83,8 +85,7 @@ struct profile {
     uint64_t raised_ns[16]; /* times of the last groups raised, a ring at alerts % 16 */
     struct {
         uint64_t now_ns, container, alert;
-    } near[16]; /* the last alerts by container: taint deltas that begin within the hour */
-    uint32_t near_next;
+    } near[64]; /* the last alerts by container: taint deltas that begin within the hour */
     uint8_t state;
     uint64_t reason_minute;
 };

@@ -268,6 +268,25 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
     learn_counts(p, at->phase, c, s);
 }
 
+static void taint(struct delta *d, uint64_t alert)
+{
+    uint32_t i = 0;
+    while (i < TAINTS && d->taint[i] && d->taint[i] != alert)
+        i++;
+    if (i < TAINTS)
+        d->taint[i] = alert;
+    else
+        d->taint[TAINTS - 1] = TAINT_MANY;
+}
+
+static bool is_tainted(const struct delta *d)
+{
+    uint64_t any = 0;
+    for (int i = 0; i < TAINTS; i++)
+        any |= d->taint[i];
+    return any;
+}
+
 static struct delta *find_delta(struct profile *p, uint64_t container, uint64_t alert,
                                 uint32_t hour_s)
 {
@@ -284,7 +303,7 @@ static struct delta *find_delta(struct profile *p, uint64_t container, uint64_t 
     for (size_t i = 0; i < ARRAY_SIZE(p->near) && !alert; i++) {
         if (p->near[i].container == container && p->near[i].alert &&
             p->near[i].now_ns + PROFILE_HOUR_S * NS_PER_S > p->now_ns)
-            d->taint = p->near[i].alert;
+            taint(d, p->near[i].alert);
     }
     return d;
 }
@@ -526,7 +545,7 @@ void profile_tick(struct profile *p, uint64_t now_ns)
     uint32_t now_s = profile_s(p, now_ns), merged = 0, n = 0;
     for (uint32_t i = 0; i < p->n_deltas; i++) {
         struct delta d = p->deltas[i];
-        bool learn = !d.taint;
+        bool learn = !is_tainted(&d);
         if (!delta_due(p, &d, now_s))
             p->deltas[n++] = d;
         else
@@ -543,14 +562,17 @@ void profile_alerted(struct profile *p, uint64_t container, uint64_t alert, uint
 {
     for (uint32_t i = 0; i < p->n_deltas; i++) {
         struct delta *d = &p->deltas[i];
-        if (!d->alert && d->container == container && !d->taint)
-            d->taint = alert; /* all that still wait began at most a day ago */
+        if (!d->alert && d->container == container)
+            taint(d, alert); /* all that still wait began at most a day ago */
     }
     size_t at = 0;
-    while (at < ARRAY_SIZE(p->near) && p->near[at].alert != alert)
-        at++;
-    if (at == ARRAY_SIZE(p->near))
-        at = p->near_next++ % ARRAY_SIZE(p->near);
+    for (size_t i = 0; i < ARRAY_SIZE(p->near); i++) {
+        if (p->near[i].alert == alert && p->near[i].container == container) {
+            at = i;
+            break;
+        }
+        at = p->near[i].now_ns < p->near[at].now_ns ? i : at;
+    }
     p->near[at].now_ns = now_ns, p->near[at].container = container, p->near[at].alert = alert;
     if (!raised)
         return;
@@ -564,8 +586,8 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
     uint32_t settled = 0, n = 0;
     for (uint32_t i = 0; i < p->n_deltas; i++) {
         struct delta d = p->deltas[i];
-        if (benign && d.taint == alert)
-            d.taint = 0;
+        for (int k = 0; k < TAINTS && benign; k++)
+            d.taint[k] = d.taint[k] == alert ? 0 : d.taint[k];
         if (d.alert == alert)
             settled += settle(p, &d, benign);
         else
@@ -574,7 +596,7 @@ uint32_t profile_verdict(struct profile *p, uint64_t alert, bool benign, uint64_
     p->n_deltas = n;
     for (size_t i = 0; i < ARRAY_SIZE(p->near) && benign; i++) {
         if (p->near[i].alert == alert)
-            p->near[i].alert = 0;
+            p->near[i].alert = p->near[i].now_ns = 0;
     }
     if (settled && benign)
         calibration_again(p);

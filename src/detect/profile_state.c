@@ -64,13 +64,14 @@ static void bins_state(struct bin_sample *b, struct state *s)
 static void deltas_state(struct profile *p, struct state *s)
 {
     state_u32(s, &p->delta_next);
-    state_count(s, &p->n_deltas, 32, PROFILE_DELTAS_MAX);
+    state_count(s, &p->n_deltas, 24 + 8 * TAINTS, PROFILE_DELTAS_MAX);
     for (uint32_t i = 0; i < p->n_deltas; i++) {
         struct delta *d = &p->deltas[i];
         state_u32(s, &d->id), state_u32(s, &d->from_s);
-        state_u64(s, &d->container), state_u64(s, &d->alert), state_u64(s, &d->taint);
+        state_u64(s, &d->container), state_u64(s, &d->alert);
+        for (int k = 0; k < TAINTS; k++)
+            state_u64(s, &d->taint[k]);
     }
-    state_u32(s, &p->near_next);
     for (size_t i = 0; i < ARRAY_SIZE(p->near); i++) {
         state_u64(s, &p->near[i].now_ns), state_u64(s, &p->near[i].container);
         state_u64(s, &p->near[i].alert);

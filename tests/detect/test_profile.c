@@ -298,6 +298,67 @@ static void test_the_longest_unseen_leave_the_sample(void **state)
     profile_free(l.p);
 }
 
+/* What came between two alerts is learnt when both are judged benign. */
+static void test_two_alerts_near_an_hour(void **state)
+{
+    (void)state;
+    for (int judged = 1; judged <= 2; judged++) {
+        struct life l;
+        begin(&l, 1);
+        learn(&l);
+        alerted(&l, 1, 0xa);
+        live(&l, 60);
+        see_call(&l, 1, 50);
+        live(&l, 60);
+        alerted(&l, 1, 0xb);
+        judge(&l, 0xa, true);
+        if (judged == 2)
+            judge(&l, 0xb, true);
+        live(&l, 3 * PROFILE_HOUR_S);
+        assert_int_equal(see_call(&l, 1, 50), judged == 2);
+        profile_free(l.p);
+    }
+}
+
+/* More alerts than an hour tells apart: no verdict clears it. */
+static void test_many_alerts_near_an_hour(void **state)
+{
+    (void)state;
+    struct life l;
+    begin(&l, 1);
+    learn(&l);
+    see_call(&l, 1, 50);
+    for (uint64_t a = 1; a <= TAINTS + 1; a++)
+        alerted(&l, 1, a);
+    for (uint64_t a = 1; a <= TAINTS + 1; a++)
+        judge(&l, a, true);
+    live(&l, 3 * PROFILE_HOUR_S);
+    assert_false(see_call(&l, 1, 50));
+    profile_free(l.p);
+}
+
+/* A replica that joins an alert does not take its first container's place. */
+static void test_replicas_near_an_hour(void **state)
+{
+    (void)state;
+    struct life l;
+    begin(&l, 1);
+    learn(&l);
+    live(&l, 3300 - 120);
+    alerted(&l, 1, 0xa);
+    for (uint64_t replica = 2; replica <= 40; replica++)
+        alerted(&l, replica, 0xa);
+    live(&l, 600); /* the next hour has begun */
+    see_call(&l, 1, 50);
+    see_call(&l, 2, 51);
+    see_call(&l, 99, 52);
+    live(&l, 4 * PROFILE_HOUR_S);
+    assert_false(see_call(&l, 1, 50));
+    assert_false(see_call(&l, 2, 51));
+    assert_true(see_call(&l, 99, 52));
+    profile_free(l.p);
+}
+
 static double mahalanobis_value(struct profile *p, double calls)
 {
     struct bin_count c = {.program = 1, .sysno = 1, .calls = (uint32_t)calls};
@@ -372,6 +433,9 @@ int main(void)
         cmocka_unit_test(test_a_verdict_leaves_a_kind_clean),
         cmocka_unit_test(test_a_busy_workload_learns_what_is_new),
         cmocka_unit_test(test_the_longest_unseen_leave_the_sample),
+        cmocka_unit_test(test_two_alerts_near_an_hour),
+        cmocka_unit_test(test_many_alerts_near_an_hour),
+        cmocka_unit_test(test_replicas_near_an_hour),
         cmocka_unit_test(test_an_hour_of_rates_counts),
         cmocka_unit_test(test_bins_of_one_block_change_no_limits),
     };
