@@ -82,7 +82,7 @@ struct profile {
     uint64_t ready_ns[PHASES];
     uint32_t version;
     uint64_t windows, calls, programs, pairs, ngrams, refused, alerts, changes;
-    uint64_t raised_ns[16]; /* times of the last groups raised, a ring at alerts % 16 */
+    uint64_t raised_ns[256]; /* times of the last groups raised, a ring */
     struct {
         uint64_t now_ns, container, alert;
     } near[64]; /* the last alerts by container: taint deltas that begin within the hour */

@@ -526,7 +526,7 @@ static void judge_state(struct profile *p, uint64_t now_ns)
         state = PROFILE_RETIRED;
     else if (!p->limits[PHASE_STEADY].ready)
         state = PROFILE_LEARNING;
-    else if (recent > MAX(5.0, 5 * p->options.alerts_per_day))
+    else if (recent > MIN(MAX(5.0, 5 * p->options.alerts_per_day), ARRAY_SIZE(p->raised_ns) - 1.0))
         state = PROFILE_DRIFTING;
     p->changes += state != p->state;
     p->state = state;

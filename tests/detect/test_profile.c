@@ -424,6 +424,32 @@ static void test_bins_of_one_block_change_no_limits(void **state)
     profile_free(l.p);
 }
 
+/* Drifting: five times as many alerts a day as asked, however many were asked. */
+static void test_drifting(void **state)
+{
+    (void)state;
+    static const struct {
+        double asked;
+        uint32_t alerts;
+        enum profile_state state;
+    } cases[] = {{1, 5, PROFILE_READY},      {1, 6, PROFILE_DRIFTING},
+                 {5, 25, PROFILE_READY},     {5, 26, PROFILE_DRIFTING},
+                 {1000, 255, PROFILE_READY}, {1000, 300, PROFILE_DRIFTING}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct life l;
+        begin(&l, 1);
+        l.options.alerts_per_day = cases[i].asked;
+        learn(&l);
+        for (uint32_t a = 1; a <= cases[i].alerts; a++)
+            alerted(&l, a, a);
+        live(&l, 20);
+        struct profile_status status;
+        profile_status(l.p, &status);
+        assert_int_equal(status.state, cases[i].state);
+        profile_free(l.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_replicas_near_an_hour),
         cmocka_unit_test(test_an_hour_of_rates_counts),
         cmocka_unit_test(test_bins_of_one_block_change_no_limits),
+        cmocka_unit_test(test_drifting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
