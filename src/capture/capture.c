@@ -130,11 +130,16 @@ static int blind_since(struct capture *c, const struct block *last)
 {
     if (c->kernel->taken_up || !last)
         return 0;
-    bool same_boot = !memcmp(last->boot, c->boot, sizeof(c->boot));
-    const char *reason = !same_boot            ? "reboot"
-                         : c->kernel->upgraded ? "upgrade"
-                                               : "no agent ran, and nothing was pinned";
-    return blind_add(c, same_boot ? last->until_ns : 0, c->cut_ns, reason);
+    if (memcmp(last->boot, c->boot, sizeof(c->boot))) {
+        /* This boot's clock does not know when that was, the wall clock does. Before the boot it
+         * wraps. */
+        uint64_t wall_ns = last->wall_ns - (last->mono_ns - last->until_ns);
+        uint64_t now_ns = clock_mono_ns(), ago_ns = clock_wall_ns() - wall_ns;
+        bool believable = (int64_t)ago_ns > (int64_t)now_ns;
+        return blind_add(c, believable ? now_ns - ago_ns : 0, c->cut_ns, "reboot");
+    }
+    return blind_add(c, last->until_ns, c->cut_ns,
+                     c->kernel->upgraded ? "upgrade" : "no agent ran, and nothing was pinned");
 }
 
 static int capture_setup(struct capture *c)

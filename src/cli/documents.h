@@ -29,5 +29,6 @@ void documents_get_totals(const struct documents *d, struct documents_totals *re
 /* Wall time (s) of a monotonic moment of the block's clock. */
 static inline double block_wall_s(const struct block *b, uint64_t mono_ns)
 {
-    return ((double)b->wall_ns - ((double)b->mono_ns - (double)mono_ns)) / 1e9;
+    /* Wraps: before the boot the clock is below 0. */
+    return (double)(int64_t)(b->wall_ns - b->mono_ns + mono_ns) / 1e9;
 }

@@ -207,6 +207,32 @@ static void calls_in_flight_belong_to_their_container(void **state)
     expect_sums(sums, 7, 0);
 }
 
+/* The hours before a boot, on the clock of the block, which began with it: in flight, and stored.
+ */
+static void time_before_the_boot_is_told(void **state)
+{
+    struct bench *t = *state;
+    CLEANUP(flight_freep) struct flight *f = NULL;
+    struct blind blind = {-(uint64_t)3600 * NS_PER_S, 500, "reboot"};
+    struct block b = {.capture = 1,
+                      .node = "n1",
+                      .mono_ns = 1000,
+                      .wall_ns = 1000 + (uint64_t)T0 * NS_PER_S,
+                      .blinds = &blind,
+                      .n_blinds = 1};
+    assert_int_equal(spool_append(t->spool, &b), 0);
+    assert_int_equal(flight_new(t->spool_path, &f), 0);
+    for (int stored = 0; stored < 2; stored++) {
+        json_auto_t *view = NULL;
+        assert_int_equal(ledger_view(t->store, f, &view, NULL), 0);
+        const json_t *list = json_object_get(view, "blind"), *x = json_array_get(list, 0);
+        assert_int_equal(json_array_size(list), 1);
+        assert_int_equal(json_real_value(json_object_get(x, "from")), T0 - 3600);
+        assert_int_equal(json_real_value(json_object_get(x, "until")), T0);
+        commit(t, &b);
+    }
+}
+
 /* The sum is right, and yet two containers are not. */
 static void one_container_does_not_make_up_for_another(void **state)
 {
@@ -239,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_container_is_counted_over_restarts),
         T(calls_in_flight_belong_to_their_container),
+        T(time_before_the_boot_is_told),
         T(one_container_does_not_make_up_for_another),
         T(a_snapshot_without_texts),
     };

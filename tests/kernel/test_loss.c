@@ -275,11 +275,39 @@ static void test_uncommitted(void **state)
     harness_close(&h, false);
 }
 
+/* After a reboot it is not known what was before it either, since the agent was stopped. */
+static void test_reboot(void **state)
+{
+    struct harness h;
+    struct block last = {
+        .boot = {1, 2, 3}, .mono_ns = 5000 * NS_PER_S, .until_ns = 4999 * NS_PER_S};
+    (void)state;
+    harness_open(&h, "", 0);
+    for (int ago_h = -1; ago_h < 200; ago_h += 100) {
+        capture_close(h.capture, false);
+        last.wall_ns =
+            clock_wall_ns() - clock_mono_ns() - (uint64_t)((int64_t)3600 * ago_h) * NS_PER_S;
+        assert_int_equal(capture_open(&h.options, h.containers, &last, &h.capture), 0);
+        struct block *b;
+        assert_int_equal(capture_tick(h.capture, clock_mono_ns(), &b), 0);
+        assert_int_equal(b->n_blinds, 1);
+        assert_string_equal(b->blinds[0].reason, "reboot");
+        int64_t first_s = (int64_t)b->blinds[0].first_ns / (int64_t)NS_PER_S;
+        if (ago_h < 0) /* the clock was set back: not before the boot then */
+            assert_int_equal(first_s, 0);
+        else
+            assert_in_range(first_s + 1 + 3600 * ago_h + 2, 0, 4);
+        block_free(b);
+    }
+    harness_close(&h, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overrun),
         cmocka_unit_test(test_uncommitted),
+        cmocka_unit_test(test_reboot),
         cmocka_unit_test(test_killed_agent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
