@@ -22,7 +22,7 @@ typedef uint16_t u16;
 typedef uint8_t u8;
 #endif
 
-#define VIGIA_ABI 4 /* raise with every change of this file or of what the programs write */
+#define VIGIA_ABI 5 /* raise with every change of this file or of what the programs write */
 
 #define WORD_TYPE_SHIFT 62
 #define WORD_TYPE(w) ((u32)((w) >> WORD_TYPE_SHIFT))
@@ -105,7 +105,7 @@ struct ring {
     u64 gap_first;   /* time of the first call lost since the last gap record; 0 none */
     u64 dropped;     /* all calls lost for want of room */
     u64 woken;       /* tail at the last wake-up */
-    u64 pad2;
+    u64 gap_last;    /* time of the last call lost since gap_first */
     struct ring_drop drops[RING_DROPS];
     struct ring_slot slots[RING_SLOTS];
 };

@@ -128,16 +128,17 @@ static __always_inline int call_begin(struct ring *r, struct task_struct *t, boo
 static __noinline int call_drop(struct ring *r)
 {
     u32 container = r->slots[r->slot & (RING_SLOTS - 1)].container;
+    r->gap_last = bpf_ktime_get_ns();
     if (!r->gap_first)
-        r->gap_first = bpf_ktime_get_ns();
+        r->gap_first = r->gap_last;
     r->dropped++;
     r->task = 0; /* the next call must bring its context */
     for (u32 i = 0; i < RING_DROPS - 1; i++) {
         struct ring_drop *d = &r->drops[i];
         if (d->used && d->container != container)
             continue;
-        d->used = 1;
         d->container = container;
+        d->used = 1;
         d->calls++;
         return 0;
     }
@@ -150,7 +151,8 @@ static __noinline int call_drop(struct ring *r)
 #define AUX(kind, value)                                                                           \
     ((u64)WORD_AUX << WORD_TYPE_SHIFT | (u64)(kind) << AUX_KIND_SHIFT | AUX_VALUE(value))
 
-/* Where calls were lost: when, and how many of which container. Returns the new head. Not static:
+/* Where calls were lost: when, and how many of which container. Returns the new head. User space
+ * looks at the header, then at the head: it finds them in the one or behind the other. Not static:
  * the verifier sees its loop once, not on each way there. */
 __noinline u64 gap_write(u64 head)
 {
@@ -159,17 +161,20 @@ __noinline u64 gap_write(u64 head)
         return head;
     struct ring *r = &m->header;
     ring_put(m, head++, AUX(AUX_GAP_FIRST, r->gap_first));
-    ring_put(m, head++, AUX(AUX_GAP_LAST, bpf_ktime_get_ns()));
+    ring_put(m, head++, AUX(AUX_GAP_LAST, r->gap_last));
     for (u32 i = 0; i < RING_DROPS; i++) {
         struct ring_drop *d = &r->drops[i];
         if (!d->used)
             continue;
         ring_put(m, head++, AUX(AUX_GAP_CONTAINER, (u64)d->container));
         ring_put(m, head++, AUX(AUX_GAP_CALLS, d->calls));
-        d->used = 0;
-        d->calls = 0;
     }
-    r->gap_first = 0;
+    ring_publish(r, head);
+    for (u32 i = 0; i < RING_DROPS; i++) {
+        *(volatile u32 *)&r->drops[i].used = 0;
+        r->drops[i].calls = 0;
+    }
+    *(volatile u64 *)&r->gap_first = 0;
     return head;
 }
 

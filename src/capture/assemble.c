@@ -89,17 +89,15 @@ static int gap_tell(struct assembler *a, struct block *b, struct gap gap, const 
     return 0;
 }
 
-static void gap_note(struct assembler *a, uint64_t first_ns, uint64_t last_ns)
+void assembler_missing(struct assembler *a, uint32_t container, uint64_t first_ns, uint64_t last_ns)
 {
-    if (!a->gap_first_ns || first_ns > a->gap_last_ns)
-        a->gap_first_ns = first_ns;
-    a->gap_last_ns = MAX(a->gap_last_ns, last_ns);
+    lost_add(&a->lost, container, first_ns, last_ns);
 }
 
 int assembler_lost(struct assembler *a, const struct gap *gap, struct block *b)
 {
     a->gaps_size = a->ledger_size = 0; /* of another block */
-    gap_note(a, gap->first_ns, gap->last_ns);
+    assembler_missing(a, gap->container, gap->first_ns, gap->last_ns);
     return gap_tell(a, b, *gap, NULL);
 }
 
@@ -117,10 +115,10 @@ static uint64_t gap_read(struct assembler *a, const struct ring_read *r, uint32_
             break;
         case AUX_GAP_LAST:
             gap.last_ns = AUX_VALUE(w);
-            gap_note(a, gap.first_ns, gap.last_ns);
             break;
         case AUX_GAP_CONTAINER:
             gap.container = (uint32_t)w;
+            assembler_missing(a, gap.container, gap.first_ns, gap.last_ns);
             break;
         default:
             gap.calls = AUX_VALUE(w);
@@ -197,37 +195,43 @@ static struct thread *thread_of_run(struct assembler *a, const struct run *run)
     struct thread *t = at ? &a->slots[*at] : assembler_thread_new(a, tid);
     if (!t)
         return NULL;
+    struct memory *now = &t->now;
     if (t->cut != a->cut) {
-        t->before = t->now;
-        t->known_before = t->known;
+        t->before = *now;
         t->cut = a->cut;
         t->window = NO_WINDOW;
     }
     uint32_t generation = CONTEXT_GENERATION(run->context[2]);
     uint32_t tgid = CONTEXT_TGID(run->context[2]);
     uint64_t exec_key = (uint64_t)generation << 32 | CONTEXT_PROGRAM(run->context[2]);
-    if (t->adopted && t->generation == generation && t->tgid == tgid)
-        t->now.exec_key = exec_key;
-    t->adopted = false;
-    if (!t->known || t->now.exec_key != exec_key || t->tgid != tgid) {
-        bool exec = t->known && t->tgid == tgid && (uint32_t)t->now.exec_key != (uint32_t)exec_key;
-        memory_clear(&t->now);
-        t->now.exec_key = exec_key;
-        t->now.fresh = exec;
-        t->now.last_ns = t->known ? t->now.last_ns : run->time_ns;
+    if (now->adopted && now->generation == generation && now->tgid == tgid)
+        now->exec_key = exec_key;
+    now->adopted = false;
+    if (now->ended) { /* another thread of the same number, by chance of the same generation too */
+        memory_clear(now);
+        now->ended = false;
+        now->last_ns = run->time_ns - 1;
         t->window = NO_WINDOW;
-        t->known = true;
-        t->exited = false;
     }
-    t->tgid = tgid;
-    t->generation = generation;
+    if (!now->known || now->exec_key != exec_key || now->tgid != tgid) {
+        memory_clear(now);
+        now->fresh =
+            now->known && now->tgid == tgid && (uint32_t)now->exec_key != (uint32_t)exec_key;
+        now->exec_key = exec_key;
+        /* Of who is heard of for the first time, nothing is lost unless it is just now. */
+        now->last_ns = now->known ? now->last_ns : run->time_ns - 1;
+        now->known = true;
+        t->window = NO_WINDOW;
+    }
+    now->tgid = tgid;
+    now->generation = generation;
     return t;
 }
 
 /* Windows. */
 
 static int window_open(struct assembler *a, struct thread *t, const struct run *run, uint16_t cpu,
-                       uint64_t position, uint32_t windows_max, struct block *b)
+                       uint64_t position, bool lost, uint32_t windows_max, struct block *b)
 {
     if (b->n_windows >= windows_max)
         return -ENOSPC;
@@ -238,20 +242,15 @@ static int window_open(struct assembler *a, struct thread *t, const struct run *
     w->id =
         (struct window_id){a->capture_id, (uint64_t)cpu << 48 | (position & ((1ull << 48) - 1))};
     w->first_ns = w->last_ns = run->time_ns;
-    w->program = t->program;
-    w->start_ns = t->start_ns;
-    w->tgid = t->tgid;
+    w->program = t->now.program;
+    w->start_ns = t->now.start_ns;
+    w->tgid = t->now.tgid;
     w->tid = t->tid;
-    w->generation = t->generation;
-    w->container = t->container;
+    w->generation = t->now.generation;
+    w->container = t->now.container;
     w->level = (uint8_t)CONTEXT_LEVEL(run->context[0]);
-    if (t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns) {
-        w->flags |= WINDOW_AFTER_GAP;
-        memory_clear(&t->now);
-    }
-    if (t->now.fresh)
-        w->flags |= WINDOW_AFTER_EXEC;
-    t->now.fresh = 0;
+    w->flags = (uint8_t)((lost ? WINDOW_AFTER_GAP : 0) | (t->now.fresh ? WINDOW_AFTER_EXEC : 0));
+    t->now.fresh = false;
     w->n_context = t->now.n_context;
     memcpy(w->context, t->now.context, sizeof(w->context));
     t->window = b->n_windows++;
@@ -290,23 +289,22 @@ static struct call call_of(uint64_t word, uint32_t container, const struct names
 static int call_add(struct assembler *a, struct thread *t, const struct run *run, uint16_t cpu,
                     uint64_t position, uint32_t windows_max, struct call c, struct block *b)
 {
-    if (t->now.ended) {
-        /* Another thread of the same number; its generation, 8 bits, may happen to be the same. */
+    /* Within a run nothing is lost: a loss ends it. */
+    bool lost =
+        t->now.last_ns < run->time_ns &&
+        lost_between(&a->lost, CONTEXT_CONTAINER(run->context[0]), t->now.last_ns, run->time_ns);
+    if (lost) {
         memory_clear(&t->now);
-        t->now.ended = 0;
         t->window = NO_WINDOW;
     }
-    if (t->window != NO_WINDOW) {
+    if (t->window != NO_WINDOW) { /* a window is of one container and level */
         const struct window *w = &b->windows[t->window];
-        /* A window is one program's, one level's, and of what was not lost in between. */
-        bool lost =
-            t->now.last_ns <= a->gap_last_ns && run->time_ns >= a->gap_first_ns && a->gap_last_ns;
-        if (w->n_calls == WINDOW_CALLS_MAX || w->level != CONTEXT_LEVEL(run->context[0]) || lost ||
-            w->container != t->container)
+        if (w->n_calls == WINDOW_CALLS_MAX || w->level != CONTEXT_LEVEL(run->context[0]) ||
+            w->container != t->now.container)
             t->window = NO_WINDOW;
     }
     if (t->window == NO_WINDOW) {
-        int error = window_open(a, t, run, cpu, position, windows_max, b);
+        int error = window_open(a, t, run, cpu, position, lost, windows_max, b);
         if (error)
             return error;
     }
@@ -323,7 +321,7 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
     t->now.ended = c.sysno == SYS_exit || c.sysno == SYS_exit_group;
     t->now.last_ns = run->time_ns;
     struct bin_count *count =
-        bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program, c.sysno, w->level);
+        bins_at(&a->bins, w->container, run->time_ns / NS_PER_S, w->program, c.sysno, w->level);
     if (count) {
         count->calls++;
         count->errors += ret_is_error(c.ret);
@@ -334,8 +332,9 @@ static int call_add(struct assembler *a, struct thread *t, const struct run *run
 static void latency_add(struct assembler *a, const struct thread *t, const struct run *run,
                         uint64_t word, uint16_t sysno)
 {
-    struct bin_count *count = bins_at(&a->bins, t->container, run->time_ns / NS_PER_S, t->program,
-                                      sysno, (uint8_t)CONTEXT_LEVEL(run->context[0]));
+    struct bin_count *count =
+        bins_at(&a->bins, t->now.container, run->time_ns / NS_PER_S, t->now.program, sysno,
+                (uint8_t)CONTEXT_LEVEL(run->context[0]));
     if (count && AUX_KIND(word) == AUX_LATENCY) {
         count->latency_ns += AUX_VALUE(word);
         count->latency_calls++;
@@ -378,9 +377,9 @@ static int run_deliver(struct assembler *a, const struct run *run, struct ring_r
         r->from = run->until;
         return run_refuse(a, run, r, container, b);
     }
-    t->container = container;
-    t->program = names->program(names->user, container, exec, tgid);
-    t->start_ns = names->start(names->user, tgid, run->time_ns);
+    t->now.container = container;
+    t->now.program = names->program(names->user, container, exec, tgid);
+    t->now.start_ns = names->start(names->user, tgid, run->time_ns);
     uint64_t delivered = 0;
     uint16_t sysno = 0;
     int error = 0;
@@ -393,8 +392,6 @@ static int run_deliver(struct assembler *a, const struct run *run, struct ring_r
             error = call_add(a, t, run, r->cpu, r->from, windows_max, c, b);
             delivered += !error;
             sysno = c.sysno;
-            t->exited |= c.ret == RET_NEVER &&
-                         (SYSNO_NUMBER(sysno) == SYS_exit || SYSNO_NUMBER(sysno) == SYS_exit_group);
         }
     }
     struct ledger_count *l = delivered ? ledger_at(a, b, container) : NULL;
@@ -449,6 +446,16 @@ static int gaps_tell(struct assembler *a, struct ring_read *rings, const struct 
     return 0;
 }
 
+/* Time of the earliest run that has calls; no later cut finds an earlier one, except what goes on
+ * of the last. */
+static uint64_t runs_begin(const struct assembler *a, uint64_t t0)
+{
+    for (uint32_t i = 0; i < a->n_runs; i++)
+        if (a->runs[i].from != a->runs[i].until)
+            return a->runs[i].time_ns;
+    return t0;
+}
+
 int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
                   uint32_t windows_max, const struct names *names, struct block *b)
 {
@@ -459,14 +466,16 @@ int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint
         int error = runs_find(a, rings, i, t0);
         if (error)
             return error;
-        if (rings[i].gap_first)
-            gap_note(a, rings[i].gap_first, t0);
     }
     qsort(a->runs, a->n_runs, sizeof(*a->runs), run_compare);
+    lost_settle(&a->lost, runs_begin(a, t0));
+    b->until_ns = t0;
     for (uint32_t i = 0; i < a->n_runs; i++) {
         int error = run_add_calls(a, &a->runs[i], &rings[a->runs[i].ring], windows_max, names, b);
-        if (error == -ENOSPC)
-            break; /* the rest belongs to the next block */
+        if (error == -ENOSPC) { /* the rest belongs to the next block */
+            b->until_ns = a->runs[i].time_ns;
+            break;
+        }
         if (error)
             return error;
     }
@@ -483,7 +492,6 @@ void assembler_roll_back(struct assembler *a)
         if (t->cut != a->cut)
             continue;
         t->now = t->before;
-        t->known = t->known_before;
         t->cut = 0;
     }
 }
@@ -491,6 +499,11 @@ void assembler_roll_back(struct assembler *a)
 uint32_t assembler_threads(const struct assembler *a)
 {
     return a->threads.n;
+}
+
+bool assembler_crowded(const struct assembler *a)
+{
+    return a->threads.n > a->threads_max / 4 * 3;
 }
 
 uint64_t assembler_refused(const struct assembler *a)

@@ -28,7 +28,6 @@ struct ring_read {
     uint64_t mask;       /* words - 1 */
     uint64_t from, head; /* positions: read [from, head) */
     uint64_t context[3]; /* in force at from */
-    uint64_t gap_first;  /* calls are being lost since then; 0: not */
     uint64_t counted;    /* calls read or known to be lost since the audit began; CALLS_UNKNOWN: not
                             begun */
     uint16_t cpu;
@@ -45,19 +44,25 @@ void assembler_free(struct assembler *a);
 
 /* Reads the runs whose context time is before t0, merged by that time, and adds windows, bins,
  * gaps, ledger and checkpoint to b. Moves rings[].from and .context to where it stopped. At most
- * windows_max windows, then it stops early. */
+ * windows_max windows, then it stops early: b->until_ns says up to when all was read. */
 int assembler_cut(struct assembler *a, struct ring_read *rings, uint32_t n, uint64_t t0,
                   uint32_t windows_max, const struct names *names, struct block *b);
 
 /* Calls known to be lost, as the cut that follows has to know. */
 int assembler_lost(struct assembler *a, const struct gap *gap, struct block *b);
+/* The same of calls that are told elsewhere, or later. container: as the kernel numbers it. */
+void assembler_missing(struct assembler *a, uint32_t container, uint64_t first_ns,
+                       uint64_t last_ns);
 
 /* Forgets what the last cut changed (its block was not kept). */
 void assembler_roll_back(struct assembler *a);
 
-/* Forgets threads without a call since before_ns that exited, or whose process ended() says has. */
+/* Forgets threads without a call since before_ns that exited, or whose process had by then, as
+ * ended() says. */
 void assembler_sweep(struct assembler *a, uint64_t before_ns,
-                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns), void *user);
+                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns,
+                                   uint64_t before_ns),
+                     void *user);
 
 /* Left contexts of live threads into a snapshot block. */
 int assembler_save(const struct assembler *a, struct block *b);
@@ -75,5 +80,8 @@ int assembler_restore(struct assembler *a, const struct thread_memory *from, uin
 int assembler_replay(struct assembler *a, const struct block *b);
 
 uint32_t assembler_threads(const struct assembler *a);
+/* So full that it is time to forget who has exited, however lately. A cut brings a quarter at most.
+ */
+bool assembler_crowded(const struct assembler *a);
 uint64_t assembler_refused(const struct assembler *a);
 uint64_t assembler_refused_bins(const struct assembler *a);

@@ -3,24 +3,25 @@
 
 #include "capture/assemble.h"
 #include "capture/bins.h"
+#include "capture/lost.h"
 
 #define NO_WINDOW UINT32_MAX
 
-struct memory { /* what a window needs of the calls before it */
-    uint64_t last_ns, exec_key;
-    uint8_t n_context, fresh; /* fresh: the next call is the first of a program */
-    uint8_t ended;            /* the last call was the thread's exit: its tid may come again */
+struct memory { /* who a thread is, and what a window needs of the calls before it */
+    uint64_t program, start_ns, last_ns, exec_key;
+    uint32_t tgid, generation, container;
+    uint8_t n_context;
+    bool known, fresh; /* fresh: the next call is the first of a program */
+    bool ended;        /* the last call was the thread's exit: its tid may come again */
+    bool adopted;      /* from an agent before us, without its exec number */
     uint16_t context[WINDOW_CONTEXT_MAX];
 };
 
 struct thread {
-    uint32_t tid, tgid, generation, container;
-    uint64_t program, start_ns;
-    struct memory now, before; /* before: as it was when the cut began */
-    uint64_t cut;              /* the last that touched it */
+    uint32_t tid;
     uint32_t window;           /* its open window in the block, or NO_WINDOW */
-    bool known, known_before, exited;
-    bool adopted; /* from an agent before us, without its exec number */
+    uint64_t cut;              /* the last that touched it */
+    struct memory now, before; /* before: as it was when the cut began */
 };
 
 struct gap_found {
@@ -37,9 +38,9 @@ struct run {
 
 struct assembler {
     uint64_t capture_id, cut;
-    uint64_t gap_first_ns, gap_last_ns; /* the newest loss */
-    struct table threads;               /* tid -> index in slots */
-    struct thread *slots;               /* [n_slots] */
+    struct lost lost;
+    struct table threads; /* tid -> index in slots */
+    struct thread *slots; /* [n_slots] */
     uint32_t n_slots, slots_size, threads_max;
     uint64_t refused;
     struct bins bins;

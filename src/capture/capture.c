@@ -20,6 +20,7 @@
 #include "capture/tell.h"
 
 #define TICK_NS (250 * NS_PER_MS)
+#define RUN_NS (10 * NS_PER_MS) /* a run lasts for a jiffy at most */
 #define CUT_BEHIND_NS NS_PER_MS /* BPF's clock is not strictly monotonic between CPUs */
 #define SNAPSHOT_NS (30 * NS_PER_S)
 #define THREADS_MAX 65536
@@ -157,8 +158,7 @@ static int capture_setup(struct capture *c)
     k->control->arguments = c->options.arguments != ARGUMENTS_NONE;
     k->control->stamp = c->options.timing == TIMING_STAMP;
     k->control->host = c->options.host;
-    k->control->level = LEVEL_FULL; /* whatever an agent before us had to do */
-    c->draining = 2;                /* and what it left in the bins */
+    c->draining = 2; /* what an agent before us left in the bins */
     c->records = c->records_committed = records_tail(k);
     c->misses = c->misses_committed = k->taken_up ? k->control->misses_told : kernel_misses(k);
     c->cut_ns = c->last_block_ns = clock_mono_ns();
@@ -168,7 +168,10 @@ static int capture_setup(struct capture *c)
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     if (c->epoll < 0 || epoll_ctl(c->epoll, EPOLL_CTL_ADD, k->maps[MAP_RECORDS], &event))
         return -errno;
-    return assembler_new(k->capture_id, THREADS_MAX, &c->assembler);
+    int error = assembler_new(k->capture_id, THREADS_MAX, &c->assembler);
+    if (!error)
+        capture_set_level(c, LEVEL_FULL); /* whatever it had to do */
+    return error;
 }
 
 static void capture_abandon(struct capture *c)
@@ -216,9 +219,32 @@ static void roll_back(struct capture *c)
     c->misses = c->misses_committed;
 }
 
-static bool process_ended(void *user, uint32_t tgid, uint64_t start_ns)
+static bool process_ended(void *user, uint32_t tgid, uint64_t start_ns, uint64_t before_ns)
 {
-    return known_ended(&((struct capture *)user)->known, tgid, start_ns);
+    return known_ended(&((struct capture *)user)->known, tgid, start_ns, before_ns);
+}
+
+/* Forgets who has ended: 10 s later, or at once where many came. Not who ended after the last cut
+ * that was kept: those calls may be read again. */
+static void sweep(struct capture *c, uint64_t now_ns)
+{
+    bool due = now_ns >= c->sweep_ns;
+    bool crowded =
+        assembler_crowded(c->assembler) || c->known.tgids.n > KNOWN_PROCESSES_MAX / 4 * 3;
+    if (!due && !crowded)
+        return;
+    uint64_t before = now_ns - (crowded ? 0 : MIN(now_ns, EXITED_KEPT_NS));
+    before = MIN(before, c->cut_ns);
+    bool pids = due && (pid_t)c->kernel->control->self_tgid == getpid();
+    known_sweep(&c->known, before, now_ns, pids);
+    assembler_sweep(c->assembler, before, process_ended, c);
+    if (!due)
+        return;
+    c->sweep_ns = now_ns + EXITED_KEPT_NS;
+    decide_look(&c->decide, now_ns);
+    if (pids) /* else one whose end was not told would seem to live for ever */
+        known_hold(&c->known, &c->decide);
+    decide_forget(&c->decide, c->cut_ns);
 }
 
 static int housekeeping(struct capture *c, uint64_t now_ns)
@@ -231,17 +257,7 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
         if (kernel_add_cpus(c->kernel) && rings_add(c))
             return -ENOMEM;
     }
-    if (now_ns >= c->sweep_ns) {
-        c->sweep_ns = now_ns + EXITED_KEPT_NS;
-        uint64_t before = now_ns > EXITED_KEPT_NS ? now_ns - EXITED_KEPT_NS : 0;
-        bool pids = (pid_t)c->kernel->control->self_tgid == getpid();
-        known_sweep(&c->known, before, now_ns, pids);
-        decide_look(&c->decide, now_ns);
-        if (pids) /* else one whose end was not told would seem to live for ever */
-            known_hold(&c->known, &c->decide);
-        decide_forget(&c->decide, c->cut_ns);
-        assembler_sweep(c->assembler, before, process_ended, c);
-    }
+    sweep(c, now_ns);
     bool time = c->options.timing == TIMING_LATENCY ||
                 (c->options.timing == TIMING_SAMPLED && now_ns / NS_PER_S % SAMPLE_SECONDS == 0);
     bool timing = c->options.timing == TIMING_LATENCY ||
@@ -251,13 +267,24 @@ static int housekeeping(struct capture *c, uint64_t now_ns)
     return 0;
 }
 
+/* Losses of which no record is in the ring yet. To be read before its head: see gap_write(). */
+static void losses_read(struct capture *c, const struct ring *r)
+{
+    uint64_t first_ns = __atomic_load_n(&r->gap_first, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < RING_DROPS && first_ns; i++) {
+        if (__atomic_load_n(&r->drops[i].used, __ATOMIC_ACQUIRE))
+            assembler_missing(c->assembler, r->drops[i].container, first_ns,
+                              __atomic_load_n(&r->gap_last, __ATOMIC_ACQUIRE));
+    }
+}
+
 static int heads_read(struct capture *c)
 {
     c->fill_max = 0;
     for (uint32_t i = 0; i < c->n_rings; i++) {
         struct ring *r = c->kernel->rings[c->rings[i].cpu].header;
+        losses_read(c, r);
         c->rings[i].head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
-        c->rings[i].gap_first = __atomic_load_n(&r->gap_first, __ATOMIC_RELAXED);
         double fill = (double)(c->rings[i].head - r->tail) / (double)c->kernel->ring_words;
         c->fill_max = MAX(c->fill_max, fill);
     }
@@ -301,7 +328,8 @@ static void block_head(struct capture *c, uint64_t t0, struct block *b)
     b->mono_ns = clock_mono_ns();
     b->wall_ns = clock_wall_ns();
     b->from_ns = c->cut_ns;
-    b->until_ns = t0;
+    /* What goes on at the cut has the time at which it began, before it. */
+    b->until_ns = MAX(MIN(b->until_ns, t0 - RUN_NS), c->cut_ns);
     b->level = (uint8_t)c->kernel->control->level;
     b->epoch = c->kernel->control->epoch;
     b->refused_texts = c->known.refused_texts + c->kernel->control->refused_texts;
@@ -335,6 +363,7 @@ static int block_fill(struct capture *c, uint64_t now_ns, uint64_t t0, struct bl
         error = known_snapshot(&c->known, t0);
     if (!error && b->snapshot)
         error = assembler_save(c->assembler, b);
+    c->full = b->until_ns < t0;
     block_head(c, t0, b);
     return error;
 }
@@ -363,7 +392,7 @@ int capture_tick(struct capture *c, uint64_t now_ns, struct block **ret)
         log_error("making a block: %s", strerror(-error));
         return error;
     }
-    if (b->n_windows >= c->windows_max)
+    if (c->full)
         c->next_tick_ns = now_ns;
     if (block_empty(b) && now_ns < c->last_block_ns + NS_PER_S)
         return 0;
@@ -407,6 +436,11 @@ void capture_lighten(struct capture *c, const struct block *b)
     c->next_tick_ns = 0;
 }
 
+bool capture_more(const struct capture *c)
+{
+    return c->full;
+}
+
 static bool half_full(const struct capture *c)
 {
     for (uint32_t i = 0; i < c->n_rings; i++) {
@@ -432,10 +466,16 @@ void capture_wait(struct capture *c)
 
 void capture_set_level(struct capture *c, enum capture_level level)
 {
-    if (c->kernel->control->level == (uint32_t)level)
+    uint32_t before = c->kernel->control->level;
+    if (before == (uint32_t)level)
         return;
     c->kernel->control->level = (uint32_t)level;
     __atomic_add_fetch(&c->kernel->control->generation, 1, __ATOMIC_SEQ_CST);
+    /* Calls that were only counted are missing in the streams of threads. */
+    uint64_t now_ns = clock_mono_ns();
+    if (before == LEVEL_BINS_ONLY)
+        assembler_missing(c->assembler, CONTAINER_UNKNOWN, c->bins_only_ns, now_ns);
+    c->bins_only_ns = now_ns;
 }
 
 void capture_resend_texts(struct capture *c)

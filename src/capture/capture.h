@@ -39,6 +39,9 @@ void capture_commit(struct capture *c, const struct block *b);
 /* The block was refused as too large: the next is made without a snapshot, or of fewer windows. */
 void capture_lighten(struct capture *c, const struct block *b);
 
+/* Is something left that the last block had no room for? */
+bool capture_more(const struct capture *c);
+
 /* Sleeps until the next tick is due (250 ms, or earlier when a ring is half full). */
 void capture_wait(struct capture *c);
 

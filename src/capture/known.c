@@ -311,10 +311,10 @@ uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash)
     return id ? *id : 0;
 }
 
-bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns)
+bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns, uint64_t before_ns)
 {
     const struct known_process *p = process_at(k, tgid, start_ns);
-    return !p || p->exit_ns;
+    return !p || (p->exit_ns && p->exit_ns < before_ns);
 }
 
 void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container,

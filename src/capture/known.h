@@ -48,8 +48,8 @@ uint64_t known_program_of(struct known *k, uint32_t container, uint32_t exec, ui
 uint64_t known_start_of(const struct known *k, uint32_t tgid, uint64_t time_ns);
 uint64_t known_argument_of(struct known *k, uint32_t container, uint32_t hash);
 
-/* Has the process ended, or was it never heard of? */
-bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns);
+/* Did the process end before, or was it never heard of? */
+bool known_ended(const struct known *k, uint32_t tgid, uint64_t start_ns, uint64_t before_ns);
 /* A process of which only this is known (from an agent before us). */
 void known_restore(struct known *k, uint32_t tgid, uint64_t start_ns, uint32_t container,
                    uint64_t program);

@@ -28,9 +28,9 @@ struct capture {
     uint32_t n_rings;
     uint64_t records, records_committed;
     uint64_t misses, misses_committed;
-    uint64_t no_ring; /* of control's count: told in the last block */
-    bool uncommitted;
-    uint8_t draining; /* ticks that still look for calls that were only counted */
+    uint64_t no_ring;       /* of control's count: told in the last block */
+    bool uncommitted, full; /* full: the last block could not hold all before its cut */
+    uint8_t draining;       /* ticks that still look for calls that were only counted */
     /* Told in no committed block yet. */
     struct container *changed;
     struct blind *blinds;
@@ -41,6 +41,7 @@ struct capture {
                                       after it */
 
     uint64_t cut_ns, last_block_ns, next_tick_ns, cpus_ns, snapshot_ns, sweep_ns;
+    uint64_t bins_only_ns; /* since when, while that is the level; 0: since before us */
     uint64_t state_serial, said_lost, audits, unbalanced;
     uint32_t windows_max; /* of a block */
     double fill_max;

@@ -7,14 +7,17 @@
 #include "capture/assembler.h"
 
 void assembler_sweep(struct assembler *a, uint64_t before_ns,
-                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns), void *user)
+                     bool (*ended)(void *user, uint32_t tgid, uint64_t start_ns,
+                                   uint64_t before_ns),
+                     void *user)
 {
     uint32_t n = 0;
     table_clear(&a->threads);
     for (uint32_t i = 0; i < a->n_slots; i++) {
         const struct thread *t = &a->slots[i];
-        if (!t->known ||
-            (t->now.last_ns < before_ns && (t->exited || ended(user, t->tgid, t->start_ns))))
+        if (!t->now.known ||
+            (t->now.last_ns < before_ns &&
+             (t->now.ended || ended(user, t->now.tgid, t->now.start_ns, before_ns))))
             continue;
         a->slots[n] = *t;
         if (!table_put(&a->threads, (uint64_t)t->tid + 1, n))
@@ -30,15 +33,15 @@ int assembler_save(const struct assembler *a, struct block *b)
         return -ENOMEM;
     for (uint32_t i = 0; i < a->n_slots; i++) {
         const struct thread *t = &a->slots[i];
-        if (!t->known)
+        if (!t->now.known)
             continue;
         struct thread_state *s = &b->threads[b->n_threads++];
-        *s = (struct thread_state){.start_ns = t->start_ns,
-                                   .program = t->program,
-                                   .container = t->container,
-                                   .tgid = t->tgid,
+        *s = (struct thread_state){.start_ns = t->now.start_ns,
+                                   .program = t->now.program,
+                                   .container = t->now.container,
+                                   .tgid = t->now.tgid,
                                    .tid = t->tid,
-                                   .generation = t->generation,
+                                   .generation = t->now.generation,
                                    .n_context = t->now.n_context};
         memcpy(s->context, t->now.context, sizeof(s->context));
     }
@@ -50,17 +53,17 @@ uint32_t assembler_dump(const struct assembler *a, struct thread_memory *ret, ui
     uint32_t n = 0;
     for (uint32_t i = 0; i < a->n_slots && n < max; i++) {
         const struct thread *t = &a->slots[i];
-        if (!t->known || t->exited)
+        if (!t->now.known || t->now.ended)
             continue;
         struct thread_memory *m = &ret[n++];
-        *m = (struct thread_memory){.start_ns = t->start_ns,
-                                    .program = t->program,
+        *m = (struct thread_memory){.start_ns = t->now.start_ns,
+                                    .program = t->now.program,
                                     .exec_key = t->now.exec_key,
                                     .last_ns = t->now.last_ns,
-                                    .container = t->container,
-                                    .tgid = t->tgid,
+                                    .container = t->now.container,
+                                    .tgid = t->now.tgid,
                                     .tid = t->tid,
-                                    .generation = t->generation,
+                                    .generation = t->now.generation,
                                     .n_context = t->now.n_context};
         memcpy(m->context, t->now.context, sizeof(m->context));
     }
@@ -76,12 +79,12 @@ int assembler_restore(struct assembler *a, const struct thread_memory *from, uin
         struct thread *t = assembler_thread_new(a, m->tid);
         if (!t)
             return -ENOMEM;
-        t->tgid = m->tgid;
-        t->generation = m->generation;
-        t->container = m->container;
-        t->program = m->program;
-        t->start_ns = m->start_ns;
-        t->known = true;
+        t->now.tgid = m->tgid;
+        t->now.generation = m->generation;
+        t->now.container = m->container;
+        t->now.program = m->program;
+        t->now.start_ns = m->start_ns;
+        t->now.known = true;
         t->now.exec_key = m->exec_key;
         t->now.last_ns = m->last_ns;
         t->now.n_context = m->n_context;
@@ -98,15 +101,15 @@ int assembler_replay(struct assembler *a, const struct block *b)
         struct thread *t = at ? &a->slots[*at] : assembler_thread_new(a, w->tid);
         if (!t)
             continue; /* counted */
-        if (!t->known || t->generation != w->generation || t->tgid != w->tgid ||
-            t->program != w->program || w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
+        if (!t->now.known || t->now.generation != w->generation || t->now.tgid != w->tgid ||
+            t->now.program != w->program || w->flags & (WINDOW_AFTER_EXEC | WINDOW_AFTER_GAP))
             memory_clear(&t->now);
-        t->tgid = w->tgid;
-        t->generation = w->generation;
-        t->container = w->container;
-        t->program = w->program;
-        t->start_ns = w->start_ns;
-        t->known = t->adopted = true;
+        t->now.tgid = w->tgid;
+        t->now.generation = w->generation;
+        t->now.container = w->container;
+        t->now.program = w->program;
+        t->now.start_ns = w->start_ns;
+        t->now.known = t->now.adopted = true;
         t->now.last_ns = w->last_ns;
         for (uint32_t k = 0; k < w->n_calls; k++)
             memory_add(&t->now, w->sysno[k]);

@@ -106,7 +106,7 @@ struct block {
     uint8_t boot[16];           /* boot id of the kernel */
     char node[NODE_NAME_MAX];   /* node name */
     uint64_t mono_ns, wall_ns;  /* the same moment on both clocks */
-    uint64_t from_ns, until_ns; /* monotonic: the cut before and this cut */
+    uint64_t from_ns, until_ns; /* monotonic: until the one before, until this one has all */
     uint8_t level;              /* enum capture_level in force */
     uint8_t snapshot; /* 1: threads and processes (FOUND) list all live ones: a restart rebuilds
                        * from the last snapshot and the blocks after it */

@@ -271,6 +271,88 @@ static void test_lost(void **state)
     free(r);
 }
 
+/* A CPU whose last calls were lost an hour ago, and on which nothing was wanted since, costs nobody
+ * else anything; and within a run nothing is lost. */
+static void test_gap_untold(void **state)
+{
+    struct assembler *a = assembler(10);
+    struct rings *r = rings_new();
+    (void)state;
+    put_context(r, 0, 100, 1, 50, 1);
+    put_call(r, 0, 1, 0, 0);
+    block_free(cut(a, r, 140, 100));
+    for (uint64_t ns = 200; ns < 900; ns += 100) {
+        put_context(r, 0, ns, 1, 50, 1);
+        for (uint32_t i = 0; i < 8; i++)
+            put_call(r, 0, i, 0, 0);
+        if (ns % 200)
+            continue;
+        assembler_missing(a, 1, 150, 160); /* as the ring's header says at every cut */
+        struct block *b = cut(a, r, ns + 50, 100);
+        assert_int_equal(b->n_windows, 1);
+        assert_int_equal(b->windows[0].flags, ns == 200 ? WINDOW_AFTER_GAP : 0);
+        assert_int_equal(b->windows[0].n_calls, ns == 200 ? 8 : 16);
+        assert_int_equal(b->windows[0].n_context, ns == 200 ? 0 : ns == 400 ? 8 : 16);
+        block_free(b);
+    }
+    for (uint64_t ns = 1100; ns < 1300; ns += 100) {
+        put_context(r, 0, ns, 1, 50, 1);
+        for (uint32_t i = 0; i < 8; i++)
+            put_call(r, 0, i, 0, 0);
+    }
+    assembler_missing(a, 1, 1000, 1400); /* it goes on and on */
+    struct block *b = cut(a, r, 1300, 100);
+    assert_int_equal(b->n_windows, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(b->windows[i].flags, WINDOW_AFTER_GAP);
+        assert_int_equal(b->windows[i].n_calls, 8);
+    }
+    block_free(b);
+    assembler_free(a);
+    free(r);
+}
+
+/* Every loss is between somebody's calls, not the newest alone; and only those of the containers
+ * that lost calls are concerned. */
+static void test_gaps(void **state)
+{
+    struct assembler *a = assembler(10);
+    struct rings *r = rings_new();
+    (void)state;
+    for (uint32_t tid = 50; tid < 53; tid++) {
+        put_context(r, 0, tid, tid < 52 ? 1 : 2, tid, 1);
+        put_call(r, 0, 1, 0, 0);
+    }
+    block_free(cut(a, r, 140, 100));
+    put_aux(r, 0, AUX_GAP_FIRST, 150);
+    put_aux(r, 0, AUX_GAP_LAST, 200);
+    put_aux(r, 0, AUX_GAP_CONTAINER, 1);
+    put_aux(r, 0, AUX_GAP_CALLS, 9);
+    put_context(r, 0, 210, 1, 50, 1);
+    put_call(r, 0, 2, WORD_AFTER_GAP, 0);
+    put_context(r, 0, 220, 2, 52, 1);
+    put_call(r, 0, 2, 0, 0);
+    assembler_missing(a, 1, 300, 310);
+    struct block *b = cut(a, r, 400, 100);
+    assert_int_equal(b->n_windows, 2);
+    assert_int_equal(b->windows[0].flags, WINDOW_AFTER_GAP);
+    assert_int_equal(b->windows[0].n_context, 0);
+    assert_int_equal(b->windows[1].flags, 0);
+    assert_int_equal(b->windows[1].n_context, 1);
+    block_free(b);
+    put_context(r, 0, 500, 1, 51, 1); /* it was silent over both */
+    put_call(r, 0, 2, 0, 0);
+    put_context(r, 0, 510, 1, 60, 1); /* nobody lost anything of who comes now */
+    put_call(r, 0, 2, 0, 0);
+    b = cut(a, r, 600, 100);
+    assert_int_equal(b->n_windows, 2);
+    assert_int_equal(b->windows[0].flags, WINDOW_AFTER_GAP);
+    assert_int_equal(b->windows[1].flags, 0);
+    block_free(b);
+    assembler_free(a);
+    free(r);
+}
+
 /* What a cut changed is undone, and comes again the same. */
 static void test_roll_back(void **state)
 {
@@ -294,6 +376,79 @@ static void test_roll_back(void **state)
     assert_memory_equal(&b->windows[0], &again->windows[0], sizeof(b->windows[0]));
     block_free(b);
     block_free(again);
+    assembler_free(a);
+    free(r);
+}
+
+static bool ended(void *user, uint32_t tgid, uint64_t start_ns, uint64_t before_ns)
+{
+    (void)user, (void)start_ns, (void)before_ns;
+    return tgid == 70;
+}
+
+/* Who exits, and who comes in its place, after the last cut that was kept is found again by the
+ * next try as it was. */
+static void test_roll_back_of_exits(void **state)
+{
+    struct assembler *a = assembler(10);
+    struct rings *r = rings_new();
+    (void)state;
+    for (uint32_t tid = 50; tid < 52; tid++) {
+        put_context(r, 0, 100, 1, tid, 1);
+        put_call(r, 0, 1, 0, 0);
+    }
+    block_free(cut(a, r, 200, 100));
+    struct ring_read before[2];
+    memcpy(before, r->read, sizeof(before));
+    for (uint32_t tid = 50; tid < 52; tid++) {
+        put_context(r, 0, 210, 1, tid, 1);
+        put_call(r, 0, SYS_exit_group, 0, 0);
+    }
+    put_context(r, 0, 220, 1, 50, 2);
+    put_call(r, 0, 3, 0, 0);
+    uint64_t head = r->read[0].head;
+    struct block *first = cut(a, r, 300, 100);
+    assert_int_equal(first->n_windows, 3);
+    for (int try = 0; try < 3; try++) {
+        assembler_roll_back(a);
+        memcpy(r->read, before, sizeof(before));
+        r->read[0].head = head;
+        assembler_sweep(a, 200, ended, NULL);
+        struct block *b = cut(a, r, 300, 100);
+        assert_int_equal(b->n_windows, 3);
+        assert_int_equal(b->windows[0].n_context, 1);
+        assert_int_equal(b->windows[1].n_context, 1);
+        assert_memory_equal(b->windows, first->windows, 3 * sizeof(*b->windows));
+        block_free(b);
+    }
+    block_free(first);
+    assembler_free(a);
+    free(r);
+}
+
+/* Threads that live for a moment make room as soon as their last block is kept. */
+static void test_crowd(void **state)
+{
+    struct assembler *a = assembler(100);
+    struct rings *r = rings_new();
+    uint64_t ns = 0;
+    (void)state;
+    put_context(r, 0, ns, 1, 70, 1); /* its process has ended */
+    put_call(r, 0, 1, 0, 0);
+    for (uint32_t tid = 1000; tid < 2000;) {
+        if (assembler_crowded(a))
+            assembler_sweep(a, ns, ended, NULL);
+        for (int i = 0; i < 25; i++) {
+            put_context(r, 0, ++ns, 1, tid++, 1);
+            put_call(r, 0, SYS_exit, 0, 0);
+        }
+        put_context(r, 1, ++ns, 2, 5, 1);
+        put_call(r, 1, 1, 0, 0);
+        block_free(cut(a, r, ++ns, 100));
+        assert_int_equal(assembler_refused(a), 0);
+    }
+    assembler_sweep(a, ns, ended, NULL);
+    assert_int_equal(assembler_threads(a), 1);
     assembler_free(a);
     free(r);
 }
@@ -325,10 +480,12 @@ static void test_caps(void **state)
     b = cut(a, r, 200, 3);
     assert_int_equal(b->n_windows, 3);
     assert_int_equal(r->read[0].from, 3 * 4 + 3);
+    assert_int_equal(b->until_ns, 103); /* when the first that was left began */
     block_free(b);
     b = cut(a, r, 200, 3);
     assert_int_equal(b->n_windows, 2);
     assert_int_equal(b->ledger[0].seen, 2);
+    assert_int_equal(b->until_ns, 200);
     block_free(b);
     assembler_free(a);
     free(r);
@@ -367,7 +524,11 @@ int main(void)
         cmocka_unit_test(test_tid_again),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_gap_untold),
+        cmocka_unit_test(test_gaps),
         cmocka_unit_test(test_roll_back),
+        cmocka_unit_test(test_roll_back_of_exits),
+        cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_arguments_and_latency),
     };

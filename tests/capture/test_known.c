@@ -42,11 +42,12 @@ static void test_untold_ends(void **state)
     fork_of(&k, self, 200);
     fork_of(&k, dead, 300);
     known_sweep(&k, 1000, 2000, false); /* whoever cannot ask waits for what is told */
-    assert_true(known_ended(&k, self, 100));
-    assert_false(known_ended(&k, self, 200));
-    assert_false(known_ended(&k, dead, 300));
+    assert_true(known_ended(&k, self, 100, 2001));
+    assert_false(known_ended(&k, self, 200, 2001));
+    assert_false(known_ended(&k, dead, 300, 2001));
     known_sweep(&k, 1000, 2000, true);
-    assert_true(known_ended(&k, dead, 300));
+    assert_true(known_ended(&k, dead, 300, 2001));
+    assert_false(known_ended(&k, dead, 300, 2000));       /* not before then */
     assert_int_equal(known_start_of(&k, dead, 400), 300); /* late calls still find it */
     known_sweep(&k, 3000, 4000, true);
     assert_int_equal(known_start_of(&k, dead, 400), 0);

@@ -455,6 +455,52 @@ static void test_too_large(void **state)
     harness_close(&h, false);
 }
 
+/* Calls that were only counted lie between those before and those after. */
+static int calls_by_turns(void *arg)
+{
+    volatile int *turn = arg;
+    for (int i = 0; i < 3; i++) {
+        while (*turn != i) { /* makes no call */
+        }
+        for (int k = 0; k < 10; k++)
+            syscall(SYS_getppid);
+        *turn = -1;
+    }
+    return 0;
+}
+
+static void test_levels_are_gaps(void **state)
+{
+    struct harness h;
+    (void)state;
+    volatile int *turn =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(turn != MAP_FAILED);
+    harness_open(&h, "", 0);
+    pid_t pid = harness_start(&h, calls_by_turns, (void *)turn);
+    for (int i = 0; i < 3; i++) {
+        while (*turn >= 0)
+            usleep(1000);
+        usleep(10000);
+        harness_tick(&h);
+        capture_set_level(h.capture, i == 0 ? LEVEL_BINS_ONLY : LEVEL_FULL);
+        *turn = i + 1;
+    }
+    assert_int_equal(harness_wait(&h, pid), 0);
+    assert_int_equal(harness_count(&h, SYS_getppid, -1), 20);
+    uint32_t marked = 0;
+    for (uint32_t i = 0; i < h.n_windows; i++) {
+        const struct window *w = &h.windows[i];
+        if (w->tid != (uint32_t)pid || !(w->flags & WINDOW_AFTER_GAP))
+            continue;
+        assert_int_equal(w->n_context, 0);
+        marked++;
+    }
+    assert_int_equal(marked, 1);
+    harness_close(&h, false);
+    munmap((void *)turn, 4096);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_short_lived),     cmocka_unit_test(test_reused_tid),
         cmocka_unit_test(test_latency),         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_v2_in_a_service), cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_levels_are_gaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,9 +19,18 @@
 
 #define BURST 200000
 
+static int on_cpu(int cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return sched_setaffinity(0, sizeof(one), &one);
+}
+
 static int burst(void *arg)
 {
     int n = *(int *)arg;
+    on_cpu(0); /* what a CPU lost is told with what comes on it next */
     for (int i = 0; i < n; i++)
         syscall(SYS_getppid);
     usleep(200000); /* the reader catches up meanwhile */
@@ -275,6 +284,164 @@ static void test_uncommitted(void **state)
     harness_close(&h, false);
 }
 
+/* The same for longer than who has exited is remembered: what a process of long standing did last
+ * comes out whole. */
+static int last_calls(void *arg)
+{
+    int *go = arg;
+    for (int i = 0; i < 20; i++)
+        syscall(SYS_getppid);
+    while (!__atomic_load_n(go, __ATOMIC_ACQUIRE)) { /* makes no call */
+    }
+    syscall(SYS_getuid);
+    return 0;
+}
+
+static void test_uncommitted_for_long(void **state)
+{
+    struct harness h;
+    struct block *b;
+    (void)state;
+    int *go = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(go != MAP_FAILED);
+    harness_open(&h, "", 0);
+    pid_t pid = harness_start(&h, last_calls, go);
+    for (int i = 0; i < 1000 && harness_count(&h, SYS_getppid, -1) < 20; i++) {
+        usleep(10000);
+        harness_tick(&h);
+    }
+    usleep(1100000); /* so that they lie well before the last cut: there is one a second */
+    harness_tick(&h);
+    __atomic_store_n(go, 1, __ATOMIC_RELEASE);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    usleep(10000);
+    uint64_t now_ns = clock_mono_ns();
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(capture_tick(h.capture, now_ns + (uint64_t)i * 11 * NS_PER_S, &b), 0);
+        assert_non_null(b);
+        const struct window *last = NULL;
+        for (uint32_t k = 0; k < b->n_windows; k++)
+            if (b->windows[k].tid == (uint32_t)pid)
+                last = &b->windows[k];
+        assert_non_null(last);
+        assert_int_equal(last->sysno[0], SYS_getuid);
+        assert_int_equal(last->n_context, WINDOW_CONTEXT_MAX);
+        assert_int_not_equal(last->start_ns, 0);
+        block_free(b);
+    }
+    harness_close(&h, false);
+    munmap(go, 4096);
+}
+
+/* Floods one CPU, and is silent on it from then on. */
+static int flood(void *arg)
+{
+    int *flooded = arg;
+    on_cpu(0);
+    for (int i = 0; i < 2 * BURST; i++) /* more than its ring holds */
+        syscall(SYS_getppid);
+    __atomic_store_n(flooded, 1, __ATOMIC_RELEASE);
+    return (int)sleep(60);
+}
+
+static int steady(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 10; i++) {
+        for (int k = 0; k < 64; k++)
+            syscall(SYS_getuid);
+        usleep(30000);
+    }
+    return 0;
+}
+
+/* Losses of one CPU that are not told yet, since nothing has come on it since, are no losses of who
+ * begins on another one later. */
+static void test_flood(void **state)
+{
+    struct harness h;
+    (void)state;
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        skip();
+    int *flooded = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(flooded != MAP_FAILED);
+    harness_open(&h, "", 0);
+    pid_t flooder = harness_start(&h, flood, flooded);
+    while (!__atomic_load_n(flooded, __ATOMIC_ACQUIRE))
+        usleep(10000);
+    usleep(50000);
+    for (int i = 0; i < 3; i++)
+        harness_tick(&h);
+    uint32_t first = h.n_windows, calls = 0;
+    cpu_set_t all;
+    sched_getaffinity(0, sizeof(all), &all);
+    on_cpu(1); /* inherited */
+    pid_t pid = harness_start(&h, steady, NULL);
+    sched_setaffinity(0, sizeof(all), &all);
+    assert_int_equal(harness_wait(&h, pid), 0);
+    for (uint32_t i = first; i < h.n_windows; i++) {
+        const struct window *w = &h.windows[i];
+        if (w->tid != (uint32_t)pid)
+            continue;
+        assert_int_equal(w->flags & WINDOW_AFTER_GAP, 0);
+        assert_int_equal(w->n_context, MIN(calls, WINDOW_CONTEXT_MAX));
+        calls += w->n_calls;
+    }
+    assert_true(calls > 640);
+    kill(flooder, SIGKILL);
+    assert_int_equal(harness_wait(&h, flooder), SIGKILL);
+    harness_close(&h, false);
+    munmap(flooded, 4096);
+}
+
+/* More windows than a block holds: it says how far it reaches, and the next ones have the rest. */
+#define THREADS 17500
+
+static int thread_nothing(void *arg)
+{
+    return arg != NULL;
+}
+
+static int short_threads(void *arg)
+{
+    static char stack[16384] __attribute__((aligned(16)));
+    (void)arg;
+    for (int i = 0; i < THREADS; i++)
+        if (clone(thread_nothing, stack + sizeof(stack),
+                  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_VFORK,
+                  NULL) < 0)
+            return 1;
+    return 0;
+}
+
+static void test_full_block(void **state)
+{
+    struct harness h;
+    (void)state;
+    harness_open(&h, "", 0);
+    h.keep_last = true;
+    pid_t pid = harness_start(&h, short_threads, NULL);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    usleep(20000);
+    harness_tick(&h);
+    assert_true(capture_more(h.capture));
+    assert_int_equal(h.last->n_windows, 16384);
+    uint64_t until_ns = h.last->until_ns;
+    for (uint32_t i = 0; i < h.n_windows; i++)
+        assert_true(h.windows[i].first_ns <= until_ns);
+    uint32_t first = h.n_windows;
+    while (capture_more(h.capture))
+        harness_tick(&h);
+    assert_true(h.n_windows > first);
+    for (uint32_t i = first; i < h.n_windows; i++)
+        assert_true(h.windows[i].first_ns >= until_ns);
+    assert_int_equal(harness_count(&h, SYS_exit, -1), THREADS);
+    assert_int_equal(h.seen, h.delivered);
+    harness_close(&h, false);
+}
+
 /* After a reboot it is not known what was before it either, since the agent was stopped. */
 static void test_reboot(void **state)
 {
@@ -307,6 +474,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overrun),
         cmocka_unit_test(test_uncommitted),
+        cmocka_unit_test(test_uncommitted_for_long),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_full_block),
         cmocka_unit_test(test_reboot),
         cmocka_unit_test(test_killed_agent),
     };
