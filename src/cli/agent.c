@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "cli/selection.h"
 
+#define REFUSED_MAX 20 /* by then a block is as small as it gets */
+
 struct agent {
     pthread_t thread;
     pthread_mutex_t lock; /* of containers, stats */
@@ -63,15 +65,15 @@ static void update_level(struct agent *a, uint64_t now_ns)
     a->stats.level = level;
 }
 
-static void tick(struct agent *a)
+/* 0: a block came out of it, and was kept. */
+static int tick(struct agent *a, uint64_t now_ns)
 {
-    uint64_t now_ns = clock_mono_ns();
     struct block *b = NULL;
     pthread_mutex_lock(&a->lock);
     int r = capture_tick(a->capture, now_ns, &b);
     pthread_mutex_unlock(&a->lock);
     if (r < 0 || !b)
-        return;
+        return r < 0 ? r : -ENODATA;
     /* Not spooled, not committed: the next tick reads the same calls again. */
     r = spool_append(a->spool, b);
     if (r == 0)
@@ -93,6 +95,18 @@ static void tick(struct agent *a)
     resend_texts(a);
     capture_get_stats(a->capture, &a->stats.capture);
     pthread_mutex_unlock(&a->lock);
+    return r;
+}
+
+/* All that came until now, in as many blocks as it takes; one that is too large is made again. */
+static void tick_last(struct agent *a)
+{
+    uint64_t now_ns = clock_mono_ns();
+    int r = 0, refused = 0;
+    do {
+        r = tick(a, now_ns);
+        refused = r == -EFBIG ? refused + 1 : 0;
+    } while (r == -EFBIG ? refused < REFUSED_MAX : r == 0 && capture_more(a->capture));
 }
 
 static void *run(void *arg)
@@ -101,9 +115,9 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "agent");
     while (!atomic_load(&a->stop)) {
         capture_wait(a->capture);
-        tick(a);
+        tick(a, clock_mono_ns());
     }
-    tick(a);
+    tick_last(a);
     return NULL;
 }
 

@@ -184,10 +184,9 @@ static int write_settled(struct record *r, bool end)
     return e;
 }
 
-static int tick(struct record *r)
+static int tick(struct record *r, uint64_t now_ns)
 {
     CLEANUP(block_freep) struct block *b = NULL;
-    uint64_t now_ns = clock_mono_ns();
     int e = capture_tick(r->capture, now_ns, &b);
     if (e < 0 || !b)
         return e;
@@ -208,10 +207,13 @@ static int record(struct record *r)
     int e = 0;
     while (e == 0 && !stopped && clock_mono_ns() < until_ns) {
         capture_wait(r->capture);
-        e = tick(r);
+        e = tick(r, clock_mono_ns());
     }
+    uint64_t end_ns = clock_mono_ns();
     if (e == 0)
-        e = tick(r); /* what came until the end */
+        e = tick(r, end_ns);
+    while (e == 0 && capture_more(r->capture)) /* more than a block holds */
+        e = tick(r, end_ns);
     if (e == 0)
         e = write_settled(r, true);
     uint32_t unknown = chosen_unknown(&r->chosen);
