@@ -102,3 +102,12 @@ export const PROVISIONAL_MEANING =
 
 export const HELD_MEANING =
     'Seen while a container started, before Vigia has learnt two starts of this workload. Listed here, not sent to the alert sinks, and learnt as part of a start whatever the verdict.';
+
+/** What is in a table that has a size, and so what one that did not fit was. */
+export const LIMIT_MEANING: Record<string, string> = {
+    containers: 'that run, or did lately',
+    threads: 'whose order of calls is followed',
+    processes: 'whose program and arguments are known',
+    texts: 'paths and addresses behind their hashes',
+    learning: 'new windows beyond the share of their hour: scored, but not learnt',
+};
