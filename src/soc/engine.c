@@ -14,7 +14,7 @@
 
 #define BIN_COUNTS_MAX 65536
 #define YOUNG_NS (240 * NS_PER_S) /* after a container's start */
-#define YOUNG_MARGIN 1.5
+#define DOUBT_MARGIN 1.5
 #define STARTUP_PAIRS_MAX 16384
 #define FORGET_BLOCKS 64 /* now and then is enough for what costs more */
 
@@ -212,13 +212,15 @@ static double novelty_value(const struct engine *e, const struct finding *f, con
     return value;
 }
 
-/* In its first minutes a server does for the first time what it does once (threads, memory,
- * compiled code), and learning has seen few such minutes: its order of calls and its rates must be
- * stranger. */
-static double young_margin(const struct engine_container *c, enum channel channel, uint64_t now_ns)
+/* How many times the threshold order and rates must have. In its first minutes a server does for
+ * the first time what it does once (threads, memory, compiled code), and learning has seen few such
+ * minutes. For as long again this goes for rates of one second alone. */
+static double doubt(const struct engine_container *c, enum channel channel, uint64_t now_ns)
 {
-    bool young = c->phase == PHASE_STEADY && c->start_ns && now_ns < c->start_ns + YOUNG_NS;
-    return young && channel != CHANNEL_NOVELTY ? YOUNG_MARGIN : 1;
+    if (channel == CHANNEL_NOVELTY || c->phase != PHASE_STEADY || !c->start_ns)
+        return 1;
+    bool single = channel == CHANNEL_FREQUENCY && now_ns > c->rates_ns + 3 * NS_PER_S / 2;
+    return now_ns < c->start_ns + (single ? 2 : 1) * YOUNG_NS ? DOUBT_MARGIN : 1;
 }
 
 /* Rescores e->view for a sample of the finding and fills its values. */
@@ -234,8 +236,9 @@ static void judge(struct engine *e, struct finding *f)
         f->raw[d] = s->value;
         double value = channel == CHANNEL_NOVELTY
                            ? novelty_value(e, f, s)
-                           : profile_value(c->profile, c->phase, d, s->value) /
-                                 young_margin(c, channel, f->now_ns);
+                           : profile_value(c->profile, c->phase, d, s->value);
+        f->rates |= channel == CHANNEL_FREQUENCY && value >= 1;
+        value /= doubt(c, channel, f->now_ns);
         f->share[d] = value;
         if (value > f->value[channel])
             f->value[channel] = value, f->detector[channel] = (uint8_t)d;
@@ -484,6 +487,7 @@ static void close_second(struct engine *e, struct engine_container *c)
     if (profile_ready(c->profile, c->phase)) {
         struct finding f = {.container = c, .now_ns = at.now_ns, .mono_ns = mono_ns};
         judge(e, &f);
+        c->rates_ns = f.rates ? f.now_ns : c->rates_ns;
         alert_stage(e, &f);
     }
     follow_startup(e, c, at.now_ns);

@@ -63,6 +63,7 @@ struct engine_container {
     struct container info;
     struct profile *profile; /* NULL: not resolved yet */
     uint64_t joined_program; /* the runtime's program that entered last */
+    uint64_t rates_ns;       /* the last second whose rates passed the threshold */
     uint8_t phase;
     uint32_t start;
     uint64_t start_ns, pair_ns; /* start-up: since when, and when a pair was last new */
@@ -204,6 +205,7 @@ struct finding {
     const struct process *exec;     /* or neither: a bin */
     uint64_t now_ns, mono_ns;
     bool suppressed; /* some of its evidence was left out */
+    bool rates;      /* they passed the threshold, doubted or not */
     double value[CHANNELS];
     uint8_t detector[CHANNELS];
     double raw[PROFILE_DETECTORS_MAX];   /* value per detector, rescored */

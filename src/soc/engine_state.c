@@ -101,7 +101,7 @@ static void container_state(struct engine *e, struct engine_container *c, struct
     state_u8(s, &c->phase), state_u32(s, &c->start), state_u64(s, &c->start_ns);
     state_u64(s, &c->pair_ns), state_u64(s, &c->second), state_u64(s, &c->minute_at);
     state_u64(s, &c->alert), state_u64(s, &c->over_ns), state_u64(s, &c->gone_ns);
-    state_u64(s, &c->joined_program);
+    state_u64(s, &c->joined_program), state_u64(s, &c->rates_ns);
     pairs_state(&c->pairs, s);
     bin_state(c, s);
     peaks_state(&c->peaks, s), peaks_state(&c->minute, s);

@@ -91,6 +91,39 @@ static void test_attack_is_found_and_explained(void **state)
     teardown(&r);
 }
 
+/* The strangest rates of so many whole seconds in which container 2 does a call as never before. */
+static double flood(struct run *r, unsigned seconds)
+{
+    static const struct scene_call calls[] = {{"accept4", 7, NULL, 0}, {NULL, 0, NULL, 0}};
+    while (r->scene.tick % 4)
+        serve_only(r, 2, .25);
+    r->strangest[CHANNEL_FREQUENCY].value = 0;
+    for (unsigned i = 0; i < 4 * seconds; i++) {
+        scene_calls(&r->scene, 2, 200, "/usr/sbin/server", calls, 200);
+        serve_only(r, 2, .25);
+    }
+    serve_only(r, 2, 3);
+    return r->strangest[CHANNEL_FREQUENCY].value;
+}
+
+/* In a container's second four minutes the rates of one second must be stranger, those of two need
+ * not. */
+static void test_rates_of_one_second(void **state)
+{
+    (void)state;
+    struct run r;
+    setup(&r);
+    learn(&r, 1);
+    restart(&r, 2, 300, false);
+    double one = flood(&r, 1), two = flood(&r, 2);
+    serve_only(&r, 2, 200);
+    double late = flood(&r, 1);
+    assert_true(one > 1);
+    assert_true(two > 1.4 * one && two < 1.6 * one);
+    assert_true(late > .9 * two && late < 1.1 * two);
+    teardown(&r);
+}
+
 static void test_extend_close_and_link(void **state)
 {
     (void)state;
@@ -823,6 +856,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_readiness_in_words),
         cmocka_unit_test(test_attack_is_found_and_explained),
+        cmocka_unit_test(test_rates_of_one_second),
         cmocka_unit_test(test_extend_close_and_link),
         cmocka_unit_test(test_alerts_open_side_by_side),
         cmocka_unit_test(test_a_benign_verdict_ends_an_alert),
