@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "detect/profile.h"
 
 /* Successes are all alike; an error is part of what happened. */
 static uint16_t error_of(uint16_t ret)
@@ -205,6 +206,47 @@ void contents_sweep(struct contents *c)
         n++;
     }
     c->n = n;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Contents that tell what others do not: what was first seen in them, and how starts are. */
+static bool is_rare(const struct content *c)
+{
+    return c->marks & CONTENT_NEW || c->mask[PHASE_STARTUP];
+}
+
+void contents_evict(struct contents *c)
+{
+    if (!c->n || c->n < c->n_max / 10 * 9)
+        return;
+    CLEANUP(freep) uint32_t *last = malloc(c->n * sizeof(*last));
+    if (!last)
+        return;
+    uint32_t settled = 0, rare = 0, n = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        settled += !c->items[i].delta;
+        rare += !c->items[i].delta && is_rare(&c->items[i]);
+    }
+    bool all = rare > settled / 2;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (!c->items[i].delta && (all || !is_rare(&c->items[i])))
+            last[n++] = c->items[i].last_s;
+    }
+    if (settled < c->n_max / 4 || !n)
+        return;
+    qsort(last, n, sizeof(*last), ascending);
+    uint32_t until = last[n / 4];
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct content *x = &c->items[i];
+        if (!x->delta && (all || !is_rare(x)) && x->last_s <= until)
+            x->count[0] = x->count[1] = 0;
+    }
+    contents_sweep(c);
 }
 
 static bool packed_valid(const struct content *c)

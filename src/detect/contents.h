@@ -56,4 +56,8 @@ int contents_add(struct contents *c, uint64_t hash, const struct sample *s, stru
 struct sample content_sample(const struct content *c, struct content_room *room);
 /* Removes all that are marked by count 0 in both phases; the order stays. */
 void contents_sweep(struct contents *c);
+/* Room for what comes, at nine tenths: a quarter of the contents leaves the sample, those not seen
+ * for longest (the models keep them); rare ones only where they are the most. What waits stays, and
+ * so does a sample that calibration can work with. */
+void contents_evict(struct contents *c);
 void contents_state(struct contents *c, struct state *s);

@@ -188,19 +188,8 @@ static void mark(struct profile *p, const struct profile_place *at, struct conte
     c->last_s = now_s;
 }
 
-/* Does it show a program, pair, ... that the phase does not know? */
-static bool is_new(const struct profile *p, enum phase phase, const struct sample *s)
-{
-    struct score score = {.n = 0};
-    for (uint32_t d = 0; d < p->n_detectors && !score.n; d++) {
-        if (p->detector[d]->channel == CHANNEL_NOVELTY && detector_sees(p->detector[d], s->kind))
-            profile_score(p, phase, p->model[phase], d, s, &score);
-    }
-    return score.n;
-}
-
 /* What is new is let in before what is merely different. */
-static bool has_room(struct profile *p, const struct profile_place *at, const struct sample *s)
+static bool has_room(struct profile *p, const struct profile_place *at, bool is_new)
 {
     bool ready = p->limits[at->phase].ready;
     uint32_t now_s = profile_s(p, at->now_ns), share = p->contents.n_max / QUOTA_PARTS;
@@ -209,21 +198,20 @@ static bool has_room(struct profile *p, const struct profile_place *at, const st
         of = now_s / PROFILE_HOUR_S, share = p->contents.n_max / QUOTA_PARTS_READY;
     if (p->quota[at->phase].of != of)
         p->quota[at->phase].of = of, p->quota[at->phase].used = 0;
-    uint32_t used = p->quota[at->phase].used;
-    return p->contents.n < p->contents.n_max && used < 2 * share &&
-           (used < share || is_new(p, at->phase, s));
+    return p->contents.n < p->contents.n_max && p->quota[at->phase].used < share * (is_new ? 2 : 1);
 }
 
-/* asked: a person decides on it, whatever the room for what is learnt by itself. */
+/* is_new: it shows a program, pair, ... that the phase does not know. asked: a person decides on
+ * it, whatever the room for what is learnt by itself. */
 static int add_content(struct profile *p, const struct profile_place *at, const struct sample *s,
-                       uint64_t hash, bool asked, struct content **ret)
+                       uint64_t hash, bool is_new, bool asked, struct content **ret)
 {
-    if (!asked && !has_room(p, at, s))
+    if (!asked && !has_room(p, at, is_new))
         return -ENOSPC;
     int err = contents_add(&p->contents, hash, s, ret);
     if (err < 0)
         return err;
-    (*ret)->marks = is_new(p, at->phase, s) ? CONTENT_NEW : 0;
+    (*ret)->marks = is_new ? CONTENT_NEW : 0;
     p->quota[at->phase].used += !asked;
     return 0;
 }
@@ -242,7 +230,7 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
     ret->hash = content_hash(s);
     ret->learning = learning;
     struct content *c = contents_find(&p->contents, ret->hash);
-    ret->first = !c && has_room(p, at, s);
+    bool is_new = false;
     ret->known = content_known(c, at->phase);
     if (s->kind == SAMPLE_WINDOW && learning)
         p->windows++, p->calls += s->window->n_calls;
@@ -250,15 +238,17 @@ void profile_see(struct profile *p, const struct profile_place *at, const struct
         ret->score[d].n = 0, ret->score[d].value = 0;
         if (!ret->known && detector_sees(p->detector[d], s->kind))
             profile_score(p, at->phase, p->model[at->phase], d, s, &ret->score[d]);
+        is_new |= p->detector[d]->channel == CHANNEL_NOVELTY && ret->score[d].n;
         if (learning)
             count_new(p, &ret->score[d], at->now_ns);
     }
+    ret->first = !c && has_room(p, at, is_new);
     if (!learning) {
         if (ret->known)
             mark(p, at, c);
         return;
     }
-    if (!c && add_content(p, at, s, ret->hash, false, &c) < 0) {
+    if (!c && add_content(p, at, s, ret->hash, is_new, false, &c) < 0) {
         profile_learn(p, at->phase, s, 1); /* full: still learnt, no longer held out */
         return;
     }
@@ -308,6 +298,16 @@ static struct delta *find_delta(struct profile *p, uint64_t container, uint64_t 
     return d;
 }
 
+static bool shows_new(const struct profile *p, enum phase phase, const struct sample *s)
+{
+    struct score score = {.n = 0};
+    for (uint32_t d = 0; d < p->n_detectors && !score.n; d++) {
+        if (p->detector[d]->channel == CHANNEL_NOVELTY && detector_sees(p->detector[d], s->kind))
+            profile_score(p, phase, p->model[phase], d, s, &score);
+    }
+    return score.n;
+}
+
 static void wait_in(struct profile *p, const struct profile_place *at, const struct sample *s,
                     uint64_t hash, uint64_t alert)
 {
@@ -317,7 +317,7 @@ static void wait_in(struct profile *p, const struct profile_place *at, const str
     uint32_t now_s = profile_s(p, at->now_ns);
     uint32_t hour_s = alert ? now_s : now_s - now_s % PROFILE_HOUR_S;
     struct delta *d = find_delta(p, at->container, alert, hour_s);
-    int err = c ? 0 : add_content(p, at, s, hash, alert, &c);
+    int err = c ? 0 : add_content(p, at, s, hash, shows_new(p, at->phase, s), alert, &c);
     if (!d || err < 0) {
         p->refused++;
         return;
@@ -464,51 +464,6 @@ static uint32_t settle(struct profile *p, const struct delta *d, bool learn)
     return n;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Contents that tell what others do not: what was first seen in them, and how starts are. */
-static bool is_rare(const struct content *c)
-{
-    return c->marks & CONTENT_NEW || c->mask[PHASE_STARTUP];
-}
-
-/* Room for what comes: a quarter of the contents leaves the sample, those not seen for longest (the
- * models keep them); rare ones only where they are the most. What waits stays, and so does a sample
- * that calibration can work with. */
-static void evict(struct profile *p)
-{
-    struct contents *c = &p->contents;
-    if (!c->n || c->n < c->n_max / 10 * 9)
-        return;
-    CLEANUP(freep) uint32_t *last = malloc(c->n * sizeof(*last));
-    if (!last)
-        return;
-    uint32_t settled = 0, rare = 0, n = 0;
-    for (uint32_t i = 0; i < c->n; i++) {
-        settled += !c->items[i].delta;
-        rare += !c->items[i].delta && is_rare(&c->items[i]);
-    }
-    bool all = rare > settled / 2;
-    for (uint32_t i = 0; i < c->n; i++) {
-        if (!c->items[i].delta && (all || !is_rare(&c->items[i])))
-            last[n++] = c->items[i].last_s;
-    }
-    if (settled < c->n_max / 4 || !n)
-        return;
-    qsort(last, n, sizeof(*last), ascending);
-    uint32_t until = last[n / 4];
-    for (uint32_t i = 0; i < c->n; i++) {
-        struct content *x = &c->items[i];
-        if (!x->delta && (all || !is_rare(x)) && x->last_s <= until)
-            x->count[0] = x->count[1] = 0;
-    }
-    contents_sweep(c);
-}
-
 static bool delta_due(const struct profile *p, const struct delta *d, uint32_t now_s)
 {
     uint32_t ready_s = profile_s(p, p->ready_ns[PHASE_STEADY]);
@@ -552,7 +507,7 @@ void profile_tick(struct profile *p, uint64_t now_ns)
             merged += settle(p, &d, learn) * learn;
     }
     p->n_deltas = n;
-    evict(p);
+    contents_evict(&p->contents);
     if (merged)
         calibration_again(p);
 }

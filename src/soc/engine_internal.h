@@ -211,6 +211,8 @@ struct finding {
     double raw[PROFILE_DETECTORS_MAX];   /* value per detector, rescored */
     double share[PROFILE_DETECTORS_MAX]; /* value per detector on its channel's scale */
 };
+/* engine_judge.c. Rescores e->view for a sample of the finding and fills its values. */
+void finding_judge(struct engine *e, struct finding *f);
 /* Of item i of detector d's score, on the scale of its channel. */
 double finding_item_value(const struct finding *f, const struct score *s, uint32_t i, uint32_t d);
 /* True: it is part of an alert now. Its evidence is e->view. */
