@@ -38,6 +38,14 @@ static int container_tell(const struct container *from, size_t *room, struct blo
     return 0;
 }
 
+/* What runs in no container is one, with a workload of its own; its start was before everything. */
+static const struct container the_host = {.state = CONTAINER_RUNNING,
+                                          .wanted = true,
+                                          .attached = true,
+                                          .id = "host",
+                                          .name = "host",
+                                          .workload = "host"};
+
 int containers_tell(struct capture *c, uint64_t now_ns, bool all, struct block *b)
 {
     size_t room = CONTAINERS_BYTES_MAX;
@@ -46,12 +54,14 @@ int containers_tell(struct capture *c, uint64_t now_ns, bool all, struct block *
         return error;
     uint32_t count = containers_count(c->containers);
     c->tell_next = all ? 0 : c->tell_from;
-    b->containers = calloc((size_t)c->n_changed + (c->tell_next == ALL_TOLD ? 0 : count) + 1,
+    b->containers = calloc((size_t)c->n_changed + (c->tell_next == ALL_TOLD ? 0 : count) + 2,
                            sizeof(*b->containers));
     if (!b->containers)
         return -ENOMEM;
     for (c->n_told = 0; c->n_told < c->n_changed && !error; c->n_told += !error)
         error = container_tell(&c->changed[c->n_told], &room, b);
+    if (c->options.host && c->tell_next == 0 && !error)
+        error = container_tell(&the_host, &room, b);
     for (uint32_t i = 0; i < count && !error; i++) {
         const struct container *from = containers_at(c->containers, i);
         if (from->number < c->tell_next)

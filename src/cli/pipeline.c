@@ -52,7 +52,6 @@ struct pipeline {
 static void engine_configure(const struct config *config, struct engine_options *ret)
 {
     engine_options_default(ret);
-    ret->host = config->capture.host == CHOICE_YES;
     ret->profile.ready_active_s = config->learning.ready_active_s;
     ret->profile.ready_quiet_s = config->learning.ready_quiet_s;
     ret->profile.ready_starts = config->learning.ready_starts;

@@ -30,7 +30,6 @@ struct engine_options {
     double extend_s;                /* 60: an alert takes in what comes within */
     double quiet_s;                 /* 300: it closes after */
     double alert_max_s;             /* 3600: a new, linked one after */
-    bool host;                      /* container 0 is the workload "host"; else left out */
 };
 void engine_options_default(struct engine_options *ret);
 

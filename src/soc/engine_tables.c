@@ -70,10 +70,8 @@ struct profile *profile_of_workload(struct engine *e, const char *workload)
     return p;
 }
 
-static const char *workload_of(const struct engine *e, const struct container *c)
+static const char *workload_of(const struct container *c)
 {
-    if (c->number == 0)
-        return e->options.host ? "host" : NULL;
     if (c->workload && *c->workload)
         return c->workload;
     /* Gone before any runtime vouched for it: nothing comes back under its id, so a profile of its
@@ -115,7 +113,7 @@ static void container_join(struct engine *e, struct engine_container *c, const c
 {
     struct profile *p = profile_of_workload(e, workload);
     c->profile = p ? p : c->profile;
-    if (!p || c->info.attached || c->info.number == 0 || (moved && c->phase == PHASE_STEADY))
+    if (!p || c->info.attached || (moved && c->phase == PHASE_STEADY))
         return;
     c->phase = PHASE_STARTUP;
     c->start_ns = c->pair_ns =
@@ -138,11 +136,11 @@ static void container_leave(struct engine_container *c)
 /* Puts the container under the profile of its workload, as far as that is known. */
 static void container_place(struct engine *e, struct engine_container *c)
 {
-    if (!c->info.wanted && c->info.number) {
+    if (!c->info.wanted) {
         container_leave(c);
         return;
     }
-    const char *workload = workload_of(e, &c->info);
+    const char *workload = workload_of(&c->info);
     bool moved = workload && c->profile && strcmp(workload, profile_workload(c->profile)) != 0;
     if (workload && (!c->profile || moved))
         container_join(e, c, workload, moved);

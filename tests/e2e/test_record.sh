@@ -47,6 +47,8 @@ import json, sys
 ledger, report = (json.load(open(path)) for path in sys.argv[1:])
 assert ledger["balanced"] and ledger["stored"] == report["calls"], (ledger, report)
 PY
+"$vigia" profiles --data "$dir/data" --json 2>/dev/null | grep -q '"workload":"host"' || fail "the host is no workload"
+"$vigia" containers --data "$dir/data" --json 2>/dev/null | grep -q '"name":"host".*"wanted":true' || fail "the host is no container"
 echo "record: $(cat "$dir/report")"
 
 # While the recorder is held up, more comes than two blocks have room for; then it is told to stop.
