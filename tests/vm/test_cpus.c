@@ -1,13 +1,15 @@
 /* CPUs come and go while a container works: its calls stay exact, and in their order. For the
  * emulated machine of tests/vm alone. */
-#include <sched.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "kernel/harness.h"
@@ -163,6 +165,28 @@ static void away_and_back(struct harness *h)
     captured_on(h, 1);
 }
 
+/* By the machine's monitor on the second serial line. What the line echoed of the monitor's greeting
+ * before it was raw went back to the monitor: the empty line ends that. */
+static void cpu_add(void)
+{
+    static const char command[] =
+        "\ndevice_add max-x86_64-cpu,socket-id=2,core-id=0,thread-id=0,id=added\n";
+    char answer[4096] = "";
+    struct termios raw;
+    int monitor = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    assert_int_equal(tcgetattr(monitor, &raw), 0);
+    cfmakeraw(&raw);
+    assert_int_equal(tcsetattr(monitor, TCSAFLUSH, &raw), 0);
+    assert_int_equal(write(monitor, command, strlen(command)), strlen(command));
+    for (int i = 0; i < 1000 && access("/sys/devices/system/cpu/cpu2/online", F_OK); i++)
+        usleep(20000);
+    if (access("/sys/devices/system/cpu/cpu2/online", F_OK)) {
+        (void)!read(monitor, answer, sizeof(answer) - 1);
+        fail_msg("no CPU was added; the monitor says: %s", answer);
+    }
+    close(monitor);
+}
+
 /* A CPU is added to the machine: what it does before it has a ring is told, what follows captured.
  */
 static void added(struct harness *h)
@@ -177,12 +201,7 @@ static void added(struct harness *h)
         printf("no CPU is added: this kernel believes only hypervisors that it knows in that\n");
         return;
     }
-    FILE *monitor = fopen("/dev/ttyS1", "we");
-    assert_non_null(monitor);
-    fputs("device_add max-x86_64-cpu,socket-id=2,core-id=0,thread-id=0,id=added\n", monitor);
-    assert_int_equal(fclose(monitor), 0);
-    for (int i = 0; i < 1000 && access("/sys/devices/system/cpu/cpu2/online", F_OK); i++)
-        usleep(20000);
+    cpu_add();
     cpu_switch(2, true);
     assert_true(waitpid(harness_start(h, pinned_calls, &two), NULL, 0) > 0); /* no tick */
     sleep(1); /* CPUs are looked for once a second */
