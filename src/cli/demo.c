@@ -126,12 +126,12 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-static volatile sig_atomic_t interrupted;
+static atomic_bool interrupted; /* set in whichever thread the signal finds: OpenBLAS has some */
 
 static void on_signal(int sig)
 {
     (void)sig;
-    interrupted = 1;
+    interrupted = true;
 }
 
 double demo_wall(void)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,12 @@ struct record {
     uint64_t start_ns, shown_ns, blocks, calls, windows;
 };
 
-static volatile sig_atomic_t stopped;
+static atomic_bool stopped; /* set in whichever thread the signal finds: OpenBLAS has some */
 
 static void stop(int signal)
 {
     (void)signal;
-    stopped = 1;
+    stopped = true;
 }
 
 enum { KEY_HOST = 256, KEY_FORCE };

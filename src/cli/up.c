@@ -329,7 +329,7 @@ static int config_override(struct up *u)
     return 0;
 }
 
-static pthread_t main_thread;
+static _Atomic pthread_t main_thread; /* read in any thread */
 
 static void forward(int number)
 {
