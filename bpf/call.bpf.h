@@ -71,9 +71,9 @@ static __always_inline void call_write(struct ring_map *m, bool fresh, u32 sysno
 static __noinline int call_bin(struct ring *r, u32 sysno, u64 ret)
 {
     struct ring_slot *s = &r->slots[r->slot & (RING_SLOTS - 1)];
-    struct bin_key key = {s->container, s->program, sysno, control.bins_side & 1};
+    *(volatile u64 *)&r->begun = r->begun + 1; /* before the side is looked at */
+    struct bin_key key = {s->container, s->program, sysno, *(volatile u32 *)&control.bins_side & 1};
     struct bin_value *v = bpf_map_lookup_elem(&bins, &key), first = {1, ret >> 8};
-    *(volatile u64 *)&r->begun = r->begun + 1;
     s->seen++;
     if (v) {
         v->calls++;

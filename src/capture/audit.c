@@ -103,8 +103,22 @@ static int degraded_take(struct capture *c, const struct bin_key *key,
     return 0;
 }
 
-/* What was counted on the side at rest. It was left a tick ago, and a program in the kernel takes
- * microseconds: nothing counts there between our look and the deletion. */
+/* No call is under way that began before now: who a hypervisor keeps from running may be in one for
+ * long. */
+static bool calls_ended(const struct capture *c)
+{
+    for (uint32_t i = 0; i < c->n_rings; i++) {
+        const struct ring *ring = c->kernel->rings[c->rings[i].cpu].header;
+        uint64_t begun = __atomic_load_n(&ring->begun, __ATOMIC_ACQUIRE);
+        for (int k = 0; __atomic_load_n(&ring->done, __ATOMIC_ACQUIRE) < begun; k++)
+            if (k == 1000)
+                return false;
+    }
+    return true;
+}
+
+/* What was counted on the side that was left at the last tick: nothing counts there any more, not
+ * between our look and the deletion either. */
 static int degraded_read(struct capture *c, uint64_t second)
 {
     struct control *control = c->kernel->control;
@@ -161,12 +175,14 @@ static int degraded_bin(struct block *b, const struct degraded *d)
 int degraded_tell(struct capture *c, uint64_t now_ns, struct block *b)
 {
     if (c->kernel->control->level >= LEVEL_BINS_ONLY)
-        c->draining = 2; /* both sides once more after the level rises */
+        c->draining = 3; /* now, and both sides once more after the level rises */
     else if (!c->n_degraded && !c->draining)
         return 0;
-    else
+    int error = 0;
+    if (calls_ended(c)) { /* else the next tick will do */
         c->draining -= c->draining > 0;
-    int error = degraded_read(c, now_ns / NS_PER_S);
+        error = degraded_read(c, now_ns / NS_PER_S);
+    }
     for (uint32_t i = 0; i < c->n_degraded && !error; i++)
         error = degraded_bin(b, &c->degraded[i]);
     return error;

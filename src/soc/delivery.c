@@ -113,8 +113,9 @@ static int give_up(struct store *s, const char *key, const char *action, const c
     return audit_commit(s, &document, 1, audit_entry(wall_s(), "vigia", "", action, key, reason));
 }
 
-static int put_off(struct lane *l, json_t *row, const struct sink_result *result, double now)
+static int put_off(struct lane *l, json_t *row, const struct sink_result *result)
 {
+    double now = wall_s(); /* the receiver counts from its answer */
     const char *key = json_get_string(row, "key", "");
     double created = json_get_number(row, "created", now);
     double attempts = json_get_number(row, "attempts", 0);
@@ -171,7 +172,7 @@ static int deliver(struct lane *l, json_t *row)
         atomic_fetch_add(&l->refused, 1);
         return give_up(l->runner->store, key, "delivery dropped", result.reason);
     default:
-        return put_off(l, row, &result, now);
+        return put_off(l, row, &result);
     }
 }
 

@@ -242,6 +242,7 @@ static void test_closing_leaves_history_word_and_audit(void **state)
 
 static void *put_twice(void *unused)
 {
+    sleep(4); /* a slow machine has looked by then */
     for (int i = 0; i < 2; i++) {
         sleep(1);
         put_alert("bbbb000000000002", "new", T0 + 1, "came meanwhile");
@@ -258,7 +259,7 @@ static void test_watch_shows_what_comes(void **state)
     put_alert("aaaa000000000001", "new", T0, "was there before");
     assert_int_equal(pthread_create(&thread, NULL, put_twice, NULL), 0);
     snprintf(command, sizeof(command),
-             "timeout 4 %s alerts --watch --json --data %s --config /dev/null 2>&1",
+             "timeout 12 %s alerts --watch --json --data %s --config /dev/null 2>&1",
              getenv("VIGIA"), place.directory);
     FILE *f = popen(command, "r");
     output[fread(output, 1, sizeof(output) - 1, f)] = '\0';

@@ -17,10 +17,10 @@ import tempfile
 
 SKIP = 77
 GATE_DIFFERENT_MAX = 30
-vigia, data = sys.argv[1], pathlib.Path(os.environ.get("VIGIA_DATA", sys.argv[2]))
+vigia, data = sys.argv[1], pathlib.Path(os.environ.get("VIGIA_DATASETS", sys.argv[2]))
 reference = data / "reference/adfa-ld-reference-scores.csv"
 if not reference.exists():
-    print(f"SKIP: no {reference}; VIGIA_DATA=DIR names the folder of the data sets")
+    print(f"SKIP: no {reference}; VIGIA_DATASETS=DIR names the folder of the data sets")
     sys.exit(SKIP)
 
 with tempfile.TemporaryDirectory() as scratch:

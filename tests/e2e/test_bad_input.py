@@ -76,10 +76,14 @@ def flip(path, at):
 
 def waiting(v):
     """Kills Vigia while the store lags behind; the blocks that the store does not have."""
+    def last():
+        return value(v, "SELECT max(sequence) FROM spools")
+    vigia.wait_for("a commit", last)
+    before = blocks(v)[-1][3]
     with locked(v):
-        time.sleep(3)
+        vigia.wait_for("blocks that wait", lambda: blocks(v)[-1][3] > before + 10, 60)
         v.kill()
-    acknowledged = value(v, "SELECT max(sequence) FROM spools")
+    acknowledged = last()
     return [b for b in blocks(v) if b[3] > acknowledged]
 
 
@@ -181,8 +185,7 @@ def locked_database():
             assert shown["vigia_calls_in_flight"] >= waiting["in_flight"], (shown, waiting)
             assert shown["vigia_calls_stored_total"] == waiting["stored"] and shown["vigia_ledger_balanced"] == 1
             assert v.request("GET", "/healthz")[0] in (200, 503)
-            time.sleep(6)
-        assert "blocks wait in the spool" in v.log(), v.log()
+            vigia.wait_for("the complaint", lambda: "blocks wait in the spool" in v.log(), 60)
         vigia.wait_for("the commits", lambda: "accepts commits again" in v.log())
         assert v.stop() == 0
         check(v)

@@ -54,7 +54,7 @@ echo "record: $(cat "$dir/report")"
 # While the recorder is held up, more comes than two blocks have room for; then it is told to stop.
 if why=$(box_skip); then echo "skipped: $why"; exit 0; fi
 box_make many -p "$build/tests/many_threads" "$build/tests/many_threads" 22000
-"$vigia" record "$dir/many.vgr" --container 'vigia-test-many-*' --seconds 60 --json >"$dir/report" &
+"$vigia" record "$dir/many.vgr" --container "$(box_name many)" --seconds 60 --json >"$dir/report" &
 record=$!
 for _ in $(seq 300); do [ -s "$dir/many.vgr" ] && break; sleep 0.1; done
 kill -STOP $record
@@ -122,6 +122,6 @@ for name in ("chosen-old", "chosen-new"):
     assert f"/marker-{name}" in text, name
 PY
 }
-record_two "$dir/named.vgr" --container 'vigia-test-chosen-*'
-echo 'containers: {exclude: ["vigia-test-other-*"], names: ["vigia-test-*-'$BOX_SUFFIX'"]}' >"$dir/vigia.yaml"
+record_two "$dir/named.vgr" --container "$(box_name 'chosen-*')"
+echo 'containers: {exclude: ["vigia-test-other-*"], names: ["'$(box_name '*')'"]}' >"$dir/vigia.yaml"
 record_two "$dir/selected.vgr" --config "$dir/vigia.yaml"

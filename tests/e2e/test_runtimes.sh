@@ -47,7 +47,7 @@ events_logger = "none"
 runtime = "runc"
 END
 
-wait_for() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; cat "$BOX_DIR"/*.log; fail "it does not work: $*"; }
+wait_for() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; cat "$BOX_DIR"/*.log; fail "it does not work: $*"; }
 printf 'version = 2\noom_score = 0\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n' >"$BOX_DIR/containerd.toml"
 containerd -c "$BOX_DIR/containerd.toml" >"$BOX_DIR/containerd.log" 2>&1 &
 daemons=($!)

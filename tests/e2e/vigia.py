@@ -112,8 +112,10 @@ class Vigia:
 
     def live(self):
         """The document that the pipeline writes each second."""
-        with sqlite3.connect(f"file:{self.data}/vigia.db?mode=ro", uri=True) as database:
-            return json.loads(database.execute("SELECT body FROM documents WHERE key = 'live'").fetchone()[0])
+        def row():
+            with sqlite3.connect(f"file:{self.data}/vigia.db?mode=ro", uri=True) as database:
+                return database.execute("SELECT body FROM documents WHERE key = 'live'").fetchone()
+        return json.loads(wait_for("the first second", row)[0])
 
     def request(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)

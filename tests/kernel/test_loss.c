@@ -1,8 +1,10 @@
 /* Loss and restart: the ledger stays exact when rings overrun, and an agent that is killed loses
  * nothing. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +29,20 @@ static int on_cpu(int cpu)
     return sched_setaffinity(0, sizeof(one), &one);
 }
 
+struct bursts {
+    int n;
+    atomic_bool over, caught_up;
+};
+
 static int burst(void *arg)
 {
-    int n = *(int *)arg;
+    struct bursts *b = arg;
     on_cpu(0); /* what a CPU lost is told with what comes on it next */
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < b->n; i++)
         syscall(SYS_getppid);
-    usleep(200000); /* the reader catches up meanwhile */
+    b->over = true;
+    while (!b->caught_up) { /* makes no call */
+    }
     for (int i = 0; i < 100; i++)
         syscall(SYS_getuid);
     return 0;
@@ -44,11 +53,20 @@ static void test_overrun(void **state)
     struct harness h;
     uint64_t others = 0;
     (void)state;
+    struct bursts *b =
+        mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(b != MAP_FAILED);
     for (int round = 0; round < 2; round++) {
-        int n = round ? BURST : 10; /* the first shows how many calls the rest makes */
+        *b = (struct bursts){.n = round ? BURST : 10}; /* the first shows what the rest makes */
         harness_open(&h, "", 256 << 10);
-        pid_t pid = harness_start(&h, burst, &n);
-        usleep(150000); /* nobody reads */
+        pid_t pid = harness_start(&h, burst, b);
+        while (!b->over) /* nobody reads */
+            usleep(10000);
+        for (int i = 0; i < 3; i++) {
+            usleep(10000);
+            harness_tick(&h);
+        }
+        b->caught_up = true;
         assert_int_equal(harness_wait(&h, pid), 0);
         struct capture_stats stats;
         capture_get_stats(h.capture, &stats);
@@ -68,6 +86,7 @@ static void test_overrun(void **state)
         assert_true(!round || marked);
         harness_close(&h, false);
     }
+    munmap(b, sizeof(*b));
 }
 
 /* An agent of its own process that is killed; its blocks go to a file. */
@@ -79,7 +98,10 @@ static void test_overrun(void **state)
 struct mover {
     uint32_t tid, seed;
 };
-static struct mover *movers;
+static struct {
+    struct mover movers[MOVERS];
+    atomic_uint ticks; /* of all agents */
+} *shared;
 
 static void *move(void *arg)
 {
@@ -105,19 +127,21 @@ static int run_movers(void *arg)
     pthread_t threads[MOVERS];
     (void)arg;
     for (int i = 0; i < MOVERS; i++)
-        pthread_create(&threads[i], NULL, move, &movers[i]);
+        pthread_create(&threads[i], NULL, move, &shared->movers[i]);
     for (int i = 0; i < MOVERS; i++)
         pthread_join(threads[i], NULL);
     return 0;
 }
 
-/* Reads the file's blocks; calls each with the block; returns the last (owned by the caller). */
+/* Reads the file's blocks; calls each with the block; returns the last (owned by the caller), and
+ * where it ends. */
 static struct block *spool_read(const char *path, void (*each)(struct harness *h, struct block *b),
-                                struct harness *h)
+                                struct harness *h, off_t *ret_whole)
 {
     FILE *f = fopen(path, "r");
     struct block *last = NULL;
     size_t size;
+    *ret_whole = 0;
     while (f && fread(&size, sizeof(size), 1, f) == 1) {
         void *data = malloc(size);
         struct block *b;
@@ -128,6 +152,7 @@ static struct block *spool_read(const char *path, void (*each)(struct harness *h
             if (last)
                 block_free(last);
             last = b;
+            *ret_whole = ftello(f);
         }
         free(data);
     }
@@ -138,13 +163,16 @@ static struct block *spool_read(const char *path, void (*each)(struct harness *h
 
 static void agent(struct harness *h, const char *path)
 {
-    struct block *last = spool_read(path, NULL, h);
-    h->last = last;
+    off_t whole;
+    h->last = spool_read(path, NULL, h, &whole);
     harness_reopen(h);
-    FILE *f = fopen(path, "a");
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, whole) || lseek(fd, 0, SEEK_END) < 0)
+        _exit(3);
     for (uint64_t sequence = 0;; sequence++) {
         struct block *b;
         usleep(15000);
+        shared->ticks++;
         if (capture_tick(h->capture, clock_mono_ns(), &b))
             _exit(1);
         if (!b)
@@ -156,9 +184,9 @@ static void agent(struct harness *h, const char *path)
             _exit(2);
         size_t size = bytes.size - 8;
         memcpy(bytes.data, &size, sizeof(size));
-        /* One write, as a spool's append: whole or torn at the end, which the reader leaves out. */
-        fwrite(bytes.data, 1, bytes.size, f);
-        fflush(f);
+        /* As a spool's append: whole or torn at the end, which the next agent cuts off. */
+        if (write(fd, bytes.data, bytes.size) != (ssize_t)bytes.size)
+            _exit(4);
         capture_commit(h->capture, b);
         buf_done(&bytes);
         block_free(b);
@@ -169,7 +197,7 @@ static void windows_keep(struct harness *h, struct block *b)
 {
     for (uint32_t i = 0; i < b->n_windows && h->n_windows < KEPT_MAX; i++)
         for (int k = 0; k < MOVERS; k++)
-            if (b->windows[i].tid == movers[k].tid)
+            if (b->windows[i].tid == shared->movers[k].tid)
                 h->windows[h->n_windows++] = b->windows[i];
     for (uint32_t i = 0; i < b->n_blinds; i++)
         h->n_blinds++;
@@ -180,10 +208,10 @@ static void movers_check(const struct harness *h)
 {
     uint16_t *calls = malloc(10 * MOVES * sizeof(*calls));
     for (int i = 0; i < MOVERS; i++) {
-        uint32_t n = 0, made = 0, x = movers[i].seed;
+        uint32_t n = 0, made = 0, x = shared->movers[i].seed;
         for (uint32_t k = 0; k < h->n_windows; k++) {
             const struct window *w = &h->windows[k];
-            if (w->tid != movers[i].tid)
+            if (w->tid != shared->movers[i].tid)
                 continue;
             assert_int_equal(w->n_context, n < WINDOW_CONTEXT_MAX ? n : WINDOW_CONTEXT_MAX);
             for (uint32_t c = 0; c < w->n_context; c++)
@@ -212,9 +240,9 @@ static void test_killed_agent(void **state)
     (void)state;
     snprintf(path, sizeof(path), SPOOL, getpid());
     snprintf(pins, sizeof(pins), "/sys/fs/bpf/vigia-test-%d", getpid());
-    movers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     for (uint32_t i = 0; i < MOVERS; i++)
-        movers[i].seed = 0x9e3779b9u * (i + 1) | 1;
+        shared->movers[i].seed = 0x9e3779b9u * (i + 1) | 1;
     harness_open(&h, pins, 0);
     harness_close(&h, true); /* from here on the pins alone keep it going */
     pid_t load = harness_start(&h, run_movers, NULL);
@@ -235,10 +263,12 @@ static void test_killed_agent(void **state)
         agent(&h, path);
         _exit(0);
     }
-    usleep(500000);
+    for (unsigned before = shared->ticks; shared->ticks < before + 10;) /* all is written */
+        usleep(20000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    struct block *last = spool_read(path, windows_keep, &h);
+    off_t whole;
+    struct block *last = spool_read(path, windows_keep, &h, &whole);
     block_free(last);
     movers_check(&h);
     assert_int_equal(h.n_blinds, 0);
@@ -246,7 +276,7 @@ static void test_killed_agent(void **state)
     harness_close(&h, false);
     rmdir(pins);
     unlink(path);
-    munmap(movers, 4096);
+    munmap(shared, sizeof(*shared));
 }
 
 /* A block that was not committed comes again, whole. */

@@ -165,8 +165,8 @@ static void away_and_back(struct harness *h)
     captured_on(h, 1);
 }
 
-/* By the machine's monitor on the second serial line. What the line echoed of the monitor's greeting
- * before it was raw went back to the monitor: the empty line ends that. */
+/* By the machine's monitor on the second serial line. What the line echoed of the monitor's
+ * greeting before it was raw went back to the monitor: the empty line ends that. */
 static void cpu_add(void)
 {
     static const char command[] =

@@ -12,7 +12,7 @@ import vigia
 # Two calls a round, kill and stat, without a process: exactly so many are to be found.
 WORKER = ("work() { i=0; while [ ! -e /tmp/stop ]; do kill -0 $$; i=$((i+1)); done; echo $i >/tmp/done.$1; }; "
           "work 1 & work 2 & wait; echo >/tmp/ended; while :; do sleep 1; done")
-FEW = 5000  # calls of the start and the end
+FEW = 20000  # calls of the start and the end
 
 
 def cpu(on):
