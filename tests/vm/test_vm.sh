@@ -67,18 +67,22 @@ boot() {
             -nodefaults -no-reboot -display none -nic none -serial stdio \
             -chardev socket,id=monitor,path="$monitor",server=on,wait=off -mon monitor \
             -chardev socket,id=line,path="$monitor" -serial chardev:line </dev/null >"$log" 2>&1 &
-        # On a machine that is very busy the kernel may hang before it comes to init: once more.
+        # On a machine that is very busy the kernel may hang: before it comes to init, or later, when
+        # it panics and says where (tests/vm/init). Once more.
         for _ in {1..90}; do
             sleep 1
-            grep -q '^== Linux' "$log" && { wait $!; return; }
-            kill -0 $! 2>/dev/null || return
+            ! grep -q '^== Linux' "$log" || break
+            kill -0 $! 2>/dev/null || break
         done
-        kill $!
+        grep -q '^== Linux' "$log" || kill $! 2>/dev/null || true
         wait $! || true
+        grep -q '^== Linux' "$log" && ! grep -q 'softlockup: hung tasks' "$log" && return
+        cp "$log" "$log.hung"
     done
 }
 
 mkdir -p "$build/vm"
+rm -f "$build"/vm/*.hung
 initrd_make
 [ $# != 0 ] || set -- "${!tests[@]}"
 started=()
@@ -97,6 +101,7 @@ failed=0
 for meta in "${started[@]}"; do
     tr -d '\r' <"$build/vm/$meta.log" >"$work/log"
     sed -n '/^== Linux/,$p' "$work/log"
+    [ ! -e "$build/vm/$meta.log.hung" ] || echo "the kernel hung: see $build/vm/$meta.log.hung"
     grep -qx 'the tests passed' "$work/log" || { echo "FAILED: see $build/vm/$meta.log"; failed=1; }
 done
 exit $failed
