@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <yaml.h>
 
 #include "base/log.h"
 #include "cli/config_schema.h"
@@ -299,16 +300,73 @@ static int apply_defaults(const struct config_default *d, struct config *c)
     return 0;
 }
 
+/* Where the values come from. */
+struct source {
+    const char *file; /* NULL: there is none */
+    const struct buf *text;
+    bool environment;
+};
+
+static yaml_node_t *value_of(yaml_document_t *d, const yaml_node_t *mapping, const char *key,
+                             size_t *ret_line)
+{
+    if (!mapping || mapping->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (yaml_node_pair_t *p = mapping->data.mapping.pairs.start;
+         p < mapping->data.mapping.pairs.top; p++) {
+        const yaml_node_t *name = yaml_document_get_node(d, p->key);
+        if (name->type != YAML_SCALAR_NODE || strcmp((char *)name->data.scalar.value, key) != 0)
+            continue;
+        *ret_line = name->start_mark.line + 1;
+        return yaml_document_get_node(d, p->value);
+    }
+    return NULL;
+}
+
+/* The line of that value in the file, else of its section, else 0. */
+static size_t line_of(const struct source *s, const char *section, const char *key)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    size_t line = 0;
+    if (!s->file || !yaml_parser_initialize(&parser))
+        return 0;
+    yaml_parser_set_input_string(&parser, s->text->data, s->text->size - 1);
+    if (yaml_parser_load(&parser, &document)) {
+        yaml_node_t *root = yaml_document_get_root_node(&document);
+        value_of(&document, value_of(&document, root, section, &line), key, &line);
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    return line;
+}
+
+/* What libcyaml does not find: names the file, the line and the value. */
+__attribute__((format(printf, 4, 5))) static int refuse(const struct source *s, const char *section,
+                                                        const char *key, const char *fmt, ...)
+{
+    char why[512], line[24] = "";
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof(why), fmt, args);
+    va_end(args);
+    size_t at = line_of(s, section, key);
+    if (at)
+        snprintf(line, sizeof(line), ":%zu", at);
+    log_error("%s%s%s%s: %s: %s%s%s", s->file ? s->file : "", line,
+              s->file && s->environment ? " and " : "", s->environment ? "environment" : "",
+              section, key, *key ? ": " : "", why);
+    return -EINVAL;
+}
+
 /* The list gets the NULL at its end that profiles go by. */
-static int detectors_end(struct config *c, const char *path)
+static int detectors_end(struct config *c, const struct source *source)
 {
     uint32_t n = c->detection.n_detectors;
     if (n == 0)
         return 0;
-    if (n > PROFILE_DETECTORS_MAX) {
-        log_error("%s: detection: detectors: at most %d", path, PROFILE_DETECTORS_MAX);
-        return -EINVAL;
-    }
+    if (n > PROFILE_DETECTORS_MAX)
+        return refuse(source, "detection", "detectors", "at most %d", PROFILE_DETECTORS_MAX);
     for (uint32_t i = 0; i < n; i++) {
         const char *name = c->detection.detectors[i];
         if (detector_find(name))
@@ -318,9 +376,8 @@ static int detectors_end(struct config *c, const char *path)
         for (const struct detector *const *d = detector_table; *d; d++)
             buf_printf(&allowed, "%s%s", d == detector_table ? "" : ", ", (*d)->name);
         buf_u8(&allowed, 0);
-        log_error("%s: detection: detectors: there is no \"%s\"; there are: %s", path, name,
-                  allowed.error ? "" : (const char *)allowed.data);
-        return -EINVAL;
+        return refuse(source, "detection", "detectors", "there is no \"%s\"; there are: %s", name,
+                      allowed.error ? "" : (const char *)allowed.data);
     }
     char **list = reallocarray(c->detection.detectors, n + 1, sizeof(*list));
     if (!list)
@@ -330,28 +387,21 @@ static int detectors_end(struct config *c, const char *path)
     return 0;
 }
 
-static int config_check(const struct config *c, const char *path)
+static int config_check(const struct config *c, const struct source *s)
 {
-    if (c->server.port > 65535) {
-        log_error("%s: server: port: %u is not a port (1 to 65535)", path, c->server.port);
-        return -EINVAL;
-    }
-    if (c->spool.segment_mib > c->spool.size_max_mib / 2) {
-        log_error("%s: spool: segment_mib (%u) must be at most half of size_max_mib (%u)", path,
-                  c->spool.segment_mib, c->spool.size_max_mib);
-        return -EINVAL;
-    }
-    if (c->detection.alerts_per_day < 0.001 || c->detection.alerts_per_day > 1000) {
-        log_error("%s: detection: alerts_per_day: %g is not between 0.001 and 1000", path,
-                  c->detection.alerts_per_day);
-        return -EINVAL;
-    }
+    if (c->server.port > 65535)
+        return refuse(s, "server", "port", "%u is not a port (1 to 65535)", c->server.port);
+    if (c->spool.segment_mib > c->spool.size_max_mib / 2)
+        return refuse(s, "spool", "segment_mib", "%u is more than half of size_max_mib (%u)",
+                      c->spool.segment_mib, c->spool.size_max_mib);
+    if (c->detection.alerts_per_day < 0.001 || c->detection.alerts_per_day > 1000)
+        return refuse(s, "detection", "alerts_per_day", "%g is not between 0.001 and 1000",
+                      c->detection.alerts_per_day);
     struct sink_options sinks[SINKS_MAX];
     struct http_options http = config_http(c, sinks, config_sinks(c, sinks));
     if (http_check(&http) == 0)
         return 0;
-    log_error("%s: this cannot be used, for the reason above", path);
-    return -EINVAL;
+    return refuse(s, "server", "", "this cannot be used, for the reason above");
 }
 
 int config_load(const char *path, const char *data, struct config **ret)
@@ -380,9 +430,7 @@ int config_load(const char *path, const char *data, struct config **ret)
     int n = apply_environment(config_fields, "VIGIA", (char *)c);
     if (n < 0)
         return n;
-    char place[PATH_MAX + 32]; /* where a value may come from, for the errors below */
-    snprintf(place, sizeof(place), "%s%s%s", is_file ? name : "", is_file && n ? " and " : "",
-             n ? "environment" : "");
+    struct source source = {.file = is_file ? name : NULL, .text = &text, .environment = n > 0};
     if (data) {
         free(c->data);
         c->data = strdup(data);
@@ -391,9 +439,9 @@ int config_load(const char *path, const char *data, struct config **ret)
     }
     r = apply_defaults(config_defaults, c);
     if (r == 0)
-        r = config_check(c, place);
+        r = config_check(c, &source);
     if (r == 0)
-        r = detectors_end(c, place);
+        r = detectors_end(c, &source);
     if (r < 0)
         return r;
     *ret = TAKE(c);

@@ -253,6 +253,9 @@ static int one(const struct options *o, const char *path, json_t *rows, struct r
         err = run_workload(o, s, &row);
     if (err < 0)
         return err;
+    if (!o->common.json && json_array_size(rows) == 0)
+        printf("%-12s %7s %7s %7s %9s %6s %9s %7s  %s\n", "workload", "ready s", "hours", "false",
+               "in starts", "held", "found", "delay s", "missed");
     if (!o->common.json)
         print_row(&row, s);
     json_array_append_new(rows, row_json(&row, s));
@@ -305,9 +308,6 @@ static int run(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &o);
     json_t *rows = json_array();
     struct row total = {.workload = "all"};
-    if (!o.common.json)
-        printf("%-12s %7s %7s %7s %9s %6s %9s %7s  %s\n", "workload", "ready s", "hours", "false",
-               "in starts", "held", "found", "delay s", "missed");
     int err = all(&o, rows, &total);
     if (err == 0 && o.common.json) {
         json_t *j = json_pack("{ss ss sO}", "dataset", "servers", "protocol",

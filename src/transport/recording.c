@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 #include "base/log.h"
 #include "transport/codec.h"
 #include "transport/spool_internal.h"
+
+#define CORRUPT_NAMED 10 /* further ones are only counted */
 
 struct recording {
     char *path;
@@ -132,7 +135,9 @@ int recording_next(struct recording *r, struct block **ret)
         r->at += skip;
         if (error == 0)
             return 0;
-        r->corrupt++;
+        if (r->corrupt++ < CORRUPT_NAMED)
+            log_warn("%s: damaged %s: %" PRIu64 " bytes at %" PRIu64 " are skipped", r->path, why,
+                     skip, r->at - skip);
     }
 }
 

@@ -54,6 +54,7 @@ PY
 status=0
 "$vigia" replay "$dir/damaged.vgr" --json >"$dir/summary" 2>"$dir/log" || status=$?
 [ $status = 1 ] || fail "status $status for a damaged recording"
+grep -q 'damaged .*: [0-9]* bytes at [0-9]* are skipped' "$dir/log" || fail "the place is not named: $(cat "$dir/log")"
 grep -q '"blocks":5' "$dir/summary" && grep -q '"corrupt":1' "$dir/summary" || fail "$(cat "$dir/summary")"
 status=0
 "$vigia" replay "$dir/none.vgr" 2>/dev/null || status=$?
