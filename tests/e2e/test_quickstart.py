@@ -18,7 +18,7 @@ SOURCE = pathlib.Path(sys.argv[1])
 PROGRAM = """#!/usr/bin/python3
 import json, os, pathlib, signal, sys, time
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda *_: sys.exit(2))
+    signal.signal(number, lambda *_: os._exit(2))
 command, arguments = sys.argv[1], sys.argv[2:]
 data = lambda option: pathlib.Path(arguments[arguments.index(option) + 1])
 if command == "up":
@@ -126,6 +126,29 @@ def test_demo_is_cut_off():
                 assert not runs(int(demo.read_text()))
                 assert not (p.data / "demo-shown").exists()
                 p.normal()
+
+
+def test_demo_ends_before_quickstart_runs():
+    """The signal meets a quickstart that the kernel lets run only when the demo has ended of it."""
+    with Place() as p:
+        quickstart = p.begin(DEMO_S="300")
+        demo = p.data / "demo"
+        until(lambda: demo.exists() and demo.read_text())
+        cpu = {min(os.sched_getaffinity(0))}
+        os.sched_setaffinity(quickstart.pid, cpu)
+        os.sched_setscheduler(quickstart.pid, os.SCHED_IDLE, os.sched_param(0))
+        busy = subprocess.Popen(["sh", "-c", "while :; do :; done"],
+                                preexec_fn=lambda: os.sched_setaffinity(0, cpu))
+        try:
+            time.sleep(0.5)
+            os.killpg(quickstart.pid, signal.SIGTERM)
+            until(lambda: not runs(int(demo.read_text())))
+        finally:
+            busy.kill()
+            busy.wait()
+        shown, _ = quickstart.communicate(timeout=60)
+        assert quickstart.returncode == 128 + signal.SIGTERM, (quickstart.returncode, shown)
+        p.normal()
 
 
 def test_start_that_fails():
