@@ -56,33 +56,21 @@ initrd_make() {
 }
 
 # boot KERNEL NAME TEST...: the second serial line is the machine's own monitor, by which a test adds
-# a CPU. Without erms, which is emulated byte by byte, it takes a fifth less.
+# a CPU. The two CPUs take turns on one thread: with a thread each, qemu 7.2 may translate code that
+# the other CPU is changing (the kernel's static keys), and the machine panics at an int3 or hangs.
+# Without erms, which is emulated byte by byte, it takes a fifth less.
 boot() {
     local kernel=$1 monitor=$work/$2.monitor log=$build/vm/$2.log
     shift 2
-    for _ in 1 2; do
-        timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-erms,-fsrm -smp 2,sockets=3,maxcpus=3 -m 1024 \
-            -kernel "$kernel" -initrd "$work/initrd" \
-            -append "console=ttyS0 panic=-1 no_timer_check mitigations=off vigia.emulated=1 -- $source $build $*" \
-            -nodefaults -no-reboot -display none -nic none -serial stdio \
-            -chardev socket,id=monitor,path="$monitor",server=on,wait=off -mon monitor \
-            -chardev socket,id=line,path="$monitor" -serial chardev:line </dev/null >"$log" 2>&1 &
-        # On a machine that is very busy the kernel may hang: before it comes to init, or later, when
-        # it panics and says where (tests/vm/init). Once more.
-        for _ in {1..90}; do
-            sleep 1
-            ! grep -q '^== Linux' "$log" || break
-            kill -0 $! 2>/dev/null || break
-        done
-        grep -q '^== Linux' "$log" || kill $! 2>/dev/null || true
-        wait $! || true
-        grep -q '^== Linux' "$log" && ! grep -q 'softlockup: hung tasks' "$log" && return
-        cp "$log" "$log.hung"
-    done
+    timeout 900 qemu-system-x86_64 -accel tcg,thread=single -cpu max,-erms,-fsrm -smp 2,sockets=3,maxcpus=3 -m 1024 \
+        -kernel "$kernel" -initrd "$work/initrd" \
+        -append "console=ttyS0 panic=-1 no_timer_check mitigations=off vigia.emulated=1 -- $source $build $*" \
+        -nodefaults -no-reboot -display none -nic none -serial stdio \
+        -chardev socket,id=monitor,path="$monitor",server=on,wait=off -mon monitor \
+        -chardev socket,id=line,path="$monitor" -serial chardev:line </dev/null >"$log" 2>&1
 }
 
 mkdir -p "$build/vm"
-rm -f "$build"/vm/*.hung
 initrd_make
 [ $# != 0 ] || set -- "${!tests[@]}"
 started=()
@@ -100,8 +88,7 @@ wait
 failed=0
 for meta in "${started[@]}"; do
     tr -d '\r' <"$build/vm/$meta.log" >"$work/log"
-    sed -n '/^== Linux/,$p' "$work/log"
-    [ ! -e "$build/vm/$meta.log.hung" ] || echo "the kernel hung: see $build/vm/$meta.log.hung"
+    sed -n '/^== Linux/,$p' "$work/log" | grep . || tail -30 "$work/log"
     grep -qx 'the tests passed' "$work/log" || { echo "FAILED: see $build/vm/$meta.log"; failed=1; }
 done
 exit $failed
