@@ -43,7 +43,8 @@ struct up {
     struct janitor *janitor;
     struct agent *agent;
     struct feed *feed;
-    struct timespec config_time; /* 0: the file is not there */
+    struct timespec config_time; /* the file's when it was read last; 0: it was not there */
+    struct timespec config_seen; /* the file's at the last look */
 };
 
 enum { KEY_REPLAY = 256, KEY_HOST, KEY_KEEP_PINS };
@@ -91,8 +92,8 @@ static const struct argp argp = {
     "in one process until it is told to stop (Ctrl-C, SIGTERM)."
     "\v"
     "At the first start it prints a one-time password for the user admin. A changed configuration "
-    "file is read again at once (or with SIGHUP): which containers are watched needs no "
-    "restart.\n\n"
+    "file is read again after a second or two (with SIGHUP: at once): which containers are watched "
+    "needs no restart.\n\n"
     "Example: vigia up --data /var/lib/vigia --port 8765",
     command_common_child,
     NULL,
@@ -266,11 +267,24 @@ static void up_stop(struct up *u)
         close(u->lock_fd);
 }
 
+static struct timespec config_mtime(const struct up *u)
+{
+    struct stat s;
+    const char *path = u->options.common.config ? u->options.common.config : CONFIG_DEFAULT_PATH;
+    return stat(path, &s) < 0 ? (struct timespec){0} : s.st_mtim;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 /* The selection of containers is taken over at once; the rest needs a restart, and says so:
  * workload_label too, since a container does not move from one profile to another. */
 static void config_reload(struct up *u)
 {
     struct config *fresh = NULL;
+    u->config_time = config_mtime(u);
     if (config_load(u->options.common.config, u->options.common.data, &fresh) < 0) {
         log_warn("the configuration in force stays as it was");
         return;
@@ -281,15 +295,13 @@ static void config_reload(struct up *u)
     config_free(fresh);
 }
 
+/* Changed, and the same at two looks: an editor may empty the file before it fills it, and an empty
+ * one is a configuration of defaults. */
 static bool config_changed(struct up *u)
 {
-    struct stat s;
-    const char *path = u->options.common.config ? u->options.common.config : CONFIG_DEFAULT_PATH;
-    if (stat(path, &s) < 0 ||
-        (s.st_mtim.tv_sec == u->config_time.tv_sec && s.st_mtim.tv_nsec == u->config_time.tv_nsec))
-        return false;
-    u->config_time = s.st_mtim;
-    return true;
+    struct timespec now = config_mtime(u), before = u->config_seen;
+    u->config_seen = now;
+    return now.tv_sec && same_time(now, before) && !same_time(now, u->config_time);
 }
 
 static int wait_for_end(struct up *u, const sigset_t *signals)
@@ -367,7 +379,7 @@ static int run(int argc, char **argv)
     signals_take(&signals);
 
     int status = EXIT_FAILED;
-    config_changed(&u); /* from now on; a file that is made later is a change, too */
+    u.config_time = config_mtime(&u); /* a file that is made later is a change, too */
     if (config_override(&u) == 0 && up_start(&u) == 0) {
         printf("Vigia watches. Web page: %s  (data: %s)\n", http_url(u.http), u.config->data);
         status = wait_for_end(&u, &signals);

@@ -139,7 +139,7 @@ def vigia_user(server, *arguments, password=USER_PASSWORD):
                    stdout=subprocess.DEVNULL)
 
 
-def until(what, seconds=15):
+def until(what, seconds=60):
     """Waits for a condition."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -23,7 +23,7 @@ class Failed(AssertionError):
     pass
 
 
-def until(what, check, seconds=10.0):
+def until(what, check, seconds=60.0):
     """Waits until check() is true, and returns that."""
     end = time.monotonic() + seconds
     while True:
@@ -105,13 +105,13 @@ class Browser:
     def js(self, script, *arguments):
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
-    def wait_js(self, what, script, *arguments, seconds=10.0):
+    def wait_js(self, what, script, *arguments, seconds=60.0):
         return until(what, lambda: self.js(script, *arguments), seconds)
 
     def text(self, css="body"):
         return self.js("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", css)
 
-    def has(self, text, css="body", seconds=10.0):
+    def has(self, text, css="body", seconds=60.0):
         try:
             return until(f"{css} says {text!r}", lambda: text in self.text(css), seconds)
         except Failed as e:

@@ -61,7 +61,7 @@ box_stop() {
 }
 
 box_remove() {
-    box_stop "$1" 2>/dev/null
+    box_stop "$1" 2>/dev/null || : # the others are to be removed as well
     rm -rf "${BOX_DIR:?}/$(box_name "$1")"
     unset "BOX_MADE[$1]"
 }

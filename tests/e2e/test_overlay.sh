@@ -29,6 +29,7 @@ done
 "$vigia" record "$dir/r.vgr" --container "vigia-test-*-$BOX_SUFFIX" --seconds 100 >"$dir/report" &
 record=$!
 for _ in $(seq 300); do [ -s "$dir/r.vgr" ] && break; sleep 0.1; done
+[ -s "$dir/r.vgr" ] || fail 'nothing is recorded'
 for name in overlay plain; do
     box_start $name
     box_exec $name /bin/dash -c '
@@ -37,7 +38,7 @@ for name in overlay plain; do
         ln -s /bin/true /tmp/link; /tmp/link
         /bin/true; ls / >/dev/null'
 done
-sleep 1
+sleep 4
 kill -INT $record
 wait $record || fail "record: status $?"
 for name in overlay plain; do box_stop $name; done

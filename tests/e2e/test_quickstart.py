@@ -36,7 +36,7 @@ elif command == "demo":
 """
 
 
-def until(what, seconds=30):
+def until(what, seconds=60):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
@@ -94,7 +94,7 @@ class Place:
 
 def test_others_read_no_password():
     with Place() as p:
-        shown, _ = p.begin("--no-demo").communicate(timeout=60)
+        shown, _ = p.begin("--no-demo").communicate(timeout=120)
         log = p.data / "vigia.log"
         assert "abcd-efgh" in log.read_text()
         assert log.stat().st_mode & 0o077 == 0, oct(log.stat().st_mode)
@@ -106,7 +106,7 @@ def test_others_read_no_password():
 def test_demo_ends():
     with Place() as p:
         quickstart = p.begin(DEMO_S="0.5")
-        shown, _ = quickstart.communicate(timeout=60)
+        shown, _ = quickstart.communicate(timeout=120)
         assert quickstart.returncode == 0, shown
         assert len(p.started()) == 3 and "--config" in p.started()[1]["arguments"]
         assert (p.data / "demo-shown").exists()
@@ -121,7 +121,7 @@ def test_demo_is_cut_off():
                 demo = p.data / "demo"
                 until(lambda: demo.exists() and demo.read_text())
                 whom(quickstart.pid, number)
-                shown, _ = quickstart.communicate(timeout=60)
+                shown, _ = quickstart.communicate(timeout=120)
                 assert quickstart.returncode == 128 + number, (quickstart.returncode, shown)
                 assert not runs(int(demo.read_text()))
                 assert not (p.data / "demo-shown").exists()
@@ -129,24 +129,34 @@ def test_demo_is_cut_off():
 
 
 def test_demo_ends_before_quickstart_runs():
-    """The signal meets a quickstart that the kernel lets run only when the demo has ended of it."""
+    """The signal meets a quickstart that has the demo's end to hear of, too: both come while this,
+    with priority, has its CPU."""
+    here, *there = os.sched_getaffinity(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        there = []
+    if not there:
+        print("   not tested: needs two CPUs and CAP_SYS_NICE")
+        return
     with Place() as p:
         quickstart = p.begin(DEMO_S="300")
         demo = p.data / "demo"
         until(lambda: demo.exists() and demo.read_text())
-        cpu = {min(os.sched_getaffinity(0))}
-        os.sched_setaffinity(quickstart.pid, cpu)
-        os.sched_setscheduler(quickstart.pid, os.SCHED_IDLE, os.sched_param(0))
-        busy = subprocess.Popen(["sh", "-c", "while :; do :; done"],
-                                preexec_fn=lambda: os.sched_setaffinity(0, cpu))
-        try:
-            time.sleep(0.5)
-            os.killpg(quickstart.pid, signal.SIGTERM)
-            until(lambda: not runs(int(demo.read_text())))
-        finally:
-            busy.kill()
-            busy.wait()
-        shown, _ = quickstart.communicate(timeout=60)
+        pid = int(demo.read_text())
+        os.sched_setaffinity(quickstart.pid, {here})
+        os.sched_setaffinity(pid, there)
+        os.sched_setaffinity(0, {here})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 0.5  # longer the kernel may not let it run
+        while runs(pid) and time.monotonic() < end:
+            pass
+        os.kill(quickstart.pid, signal.SIGTERM)
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, {here, *there})
+        shown, _ = quickstart.communicate(timeout=120)
         assert quickstart.returncode == 128 + signal.SIGTERM, (quickstart.returncode, shown)
         p.normal()
 
@@ -154,7 +164,7 @@ def test_demo_ends_before_quickstart_runs():
 def test_start_that_fails():
     with Place() as p:
         quickstart = p.begin("--no-demo", START_S="100")
-        shown, _ = quickstart.communicate(timeout=60)
+        shown, _ = quickstart.communicate(timeout=120)
         assert quickstart.returncode == 1 and "vigia did not start" in shown, shown
         assert not runs(p.started()[0]["pid"]), "what did not start in time runs on"
 

@@ -47,8 +47,8 @@ import json, sys
 ledger, report = (json.load(open(path)) for path in sys.argv[1:])
 assert ledger["balanced"] and ledger["stored"] == report["calls"], (ledger, report)
 PY
-"$vigia" profiles --data "$dir/data" --json 2>/dev/null | grep -q '"workload":"host"' || fail "the host is no workload"
-"$vigia" containers --data "$dir/data" --json 2>/dev/null | grep -q '"name":"host".*"wanted":true' || fail "the host is no container"
+"$vigia" profiles --data "$dir/data" --json 2>/dev/null | grep '"workload":"host"' >/dev/null || fail "the host is no workload"
+"$vigia" containers --data "$dir/data" --json 2>/dev/null | grep '"name":"host".*"wanted":true' >/dev/null || fail "the host is no container"
 echo "record: $(cat "$dir/report")"
 
 # While the recorder is held up, more comes than two blocks have room for; then it is told to stop.
@@ -98,7 +98,7 @@ record_two() { # FILE OPTION...
     box_start other-brief
     box_start chosen-new
     box_start other-new
-    sleep 2
+    sleep 4 # the runtime's state is looked for again and again, less and less often
     kill -INT $record
     wait $record || fail "record: status $?"
     for name in chosen-old chosen-new other-old other-new other-brief; do box_stop $name; done

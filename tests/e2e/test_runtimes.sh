@@ -90,7 +90,7 @@ in_podman late-podman
 docker exec "early-docker-$BOX_SUFFIX" /bin/mkdir /tmp/made
 ctr task exec --exec-id one "early-containerd-$BOX_SUFFIX" /bin/mkdir /tmp/made
 podman exec "early-podman-$BOX_SUFFIX" /bin/mkdir /tmp/made
-sleep 1
+sleep 4
 kill -INT $record
 wait $record || fail "record: status $?"
 

@@ -178,7 +178,7 @@ static void cpu_add(void)
     cfmakeraw(&raw);
     assert_int_equal(tcsetattr(monitor, TCSAFLUSH, &raw), 0);
     assert_int_equal(write(monitor, command, strlen(command)), strlen(command));
-    for (int i = 0; i < 1000 && access("/sys/devices/system/cpu/cpu2/online", F_OK); i++)
+    for (int i = 0; i < 3000 && access("/sys/devices/system/cpu/cpu2/online", F_OK); i++)
         usleep(20000);
     if (access("/sys/devices/system/cpu/cpu2/online", F_OK)) {
         (void)!read(monitor, answer, sizeof(answer) - 1);

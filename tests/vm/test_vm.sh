@@ -36,7 +36,9 @@ kernel_get() {
     kernel=vmlinuz-${package#linux-image-}
     # What is there already and is whole is not downloaded again.
     apt-get download -qq "$package" 2>"$work/apt" || { echo "$package: $(tail -1 "$work/apt")"; return 1; }
-    [ -e "$kernel" ] || dpkg-deb --fsys-tarfile "${package}_"*.deb | tar -x --strip-components=2 "./boot/$kernel"
+    [ -e "$kernel" ] || {
+        dpkg-deb --fsys-tarfile "${package}_"*.deb | tar -xO "./boot/$kernel" >"$kernel.new" && mv "$kernel.new" "$kernel"
+    } || { echo "$package: cannot be unpacked"; return 1; }
     echo "$PWD/$kernel"
 }
 
