@@ -65,7 +65,7 @@ int pins_find(struct kernel *k, const char *directory, uint64_t wanted)
     int error = -ENOENT;
     abi_name(abi);
     CLEANUP(closep) int turn = directory_wait(directory);
-    CLEANUP(closedirp) DIR *d = opendir(directory);
+    CLEANUP(closedirp) DIR *d = turn < 0 ? NULL : opendir(directory);
     if (!d)
         return error;
     if (snprintf(path, sizeof(path), "%s/%s%016lx", directory, abi, (unsigned long)wanted) <

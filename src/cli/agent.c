@@ -148,7 +148,7 @@ static int open_parts(struct agent *a, const struct config *config)
     return r;
 }
 
-static void free_parts(struct agent *a)
+void agent_free(struct agent *a)
 {
     if (a->containers)
         containers_free(a->containers);
@@ -171,7 +171,7 @@ int agent_start(const struct config *config, struct spool *spool, struct agent *
             capture_close(a->capture, false);
     }
     if (r < 0) {
-        free_parts(a);
+        agent_free(a);
         return r;
     }
     *ret = a;
@@ -202,5 +202,4 @@ void agent_stop(struct agent *a, bool keep_pins)
     atomic_store(&a->stop, true);
     pthread_join(a->thread, NULL);
     capture_close(a->capture, keep_pins);
-    free_parts(a);
 }

@@ -25,6 +25,8 @@ int agent_start(const struct config *config, struct spool *spool, struct agent *
 /* A new selection of containers, at once. */
 int agent_select(struct agent *a, const struct config *config);
 void agent_get_stats(struct agent *a, struct agent_stats *ret);
-/* Spools what the rings hold and ends. keep_pins: the kernel goes on collecting for the next one.
- */
+/* Spools what the rings hold and ends the thread. keep_pins: the kernel goes on collecting for the
+ * next one. */
 void agent_stop(struct agent *a, bool keep_pins);
+/* After agent_stop, and when nobody asks for its stats any more. */
+void agent_free(struct agent *a);

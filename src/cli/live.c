@@ -14,7 +14,7 @@
 #define DELAYS_MAX 256
 
 struct live {
-    _Atomic(struct agent *) agent;
+    struct agent *agent;
     double started;
     struct {
         int64_t second;
@@ -28,12 +28,11 @@ struct live {
     double lag_s;
 };
 
-int live_new(struct agent *agent, struct live **ret)
+int live_new(struct live **ret)
 {
     struct live *l = calloc(1, sizeof(*l));
     if (!l)
         return -ENOMEM;
-    l->agent = agent;
     l->started = (double)clock_wall_ns() / 1e9;
     *ret = l;
     return 0;
@@ -46,7 +45,7 @@ void live_free(struct live *l)
 
 void live_set_agent(struct live *l, struct agent *agent)
 {
-    atomic_store(&l->agent, agent);
+    l->agent = agent;
 }
 
 static void rate_add(struct live *l, int64_t second, uint64_t calls, uint64_t windows)
@@ -126,7 +125,7 @@ static double resident_bytes(void)
 static json_t *agent_json(struct live *l, const struct documents_totals *totals, double now)
 {
     struct agent_stats s = {0};
-    struct agent *agent = atomic_load(&l->agent);
+    struct agent *agent = l->agent;
     if (agent)
         agent_get_stats(agent, &s);
     struct rusage u;
@@ -189,7 +188,7 @@ void live_document(struct live *l, const struct engine *engine, const struct doc
     static const char *const levels[] = {"full", "no arguments", "bins only"};
     struct documents_totals totals;
     documents_get_totals(documents, &totals);
-    struct agent *agent = atomic_load(&l->agent);
+    struct agent *agent = l->agent;
     struct agent_stats s = {0};
     if (agent)
         agent_get_stats(agent, &s);

@@ -10,8 +10,9 @@
 
 struct live;
 
-int live_new(struct agent *agent, struct live **ret);
+int live_new(struct live **ret);
 void live_free(struct live *l);
+/* Whose state is shown; without one it is a replay. */
 void live_set_agent(struct live *l, struct agent *agent);
 
 /* Takes the rates and the delay of one block. now: wall s. */

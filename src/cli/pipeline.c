@@ -324,7 +324,7 @@ int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
     if (r == 0)
         r = documents_new(p->engine, p->store, &p->documents);
     if (r == 0)
-        r = live_new(options->agent, &p->live);
+        r = live_new(&p->live);
     if (r < 0)
         return r;
     struct broker_options broker = {.spool = p->spool, .after_sequence = p->sequence};

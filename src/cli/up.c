@@ -247,14 +247,14 @@ static void up_stop(struct up *u)
 {
     if (u->feed)
         feed_stop(u->feed);
-    if (u->pipeline)
-        pipeline_set_agent(u->pipeline, NULL);
     if (u->agent)
         agent_stop(u->agent, u->options.keep_pins);
     if (u->pipeline) {
         pipeline_stop(u->pipeline);
         pipeline_close(u->pipeline);
     }
+    if (u->agent)
+        agent_free(u->agent);
     if (u->janitor)
         janitor_stop(u->janitor);
     if (u->http)
@@ -368,6 +368,7 @@ static int run(int argc, char **argv)
 {
     struct up u = {.lock_fd = -1};
     argp_parse(&argp, argc, argv, 0, NULL, &u.options);
+    u.config_time = config_mtime(&u); /* a file that is made later is a change, too */
     if (config_load(u.options.common.config, u.options.common.data, &u.config) < 0)
         return EXIT_FAILED;
     config_warn_environment();
@@ -379,7 +380,6 @@ static int run(int argc, char **argv)
     signals_take(&signals);
 
     int status = EXIT_FAILED;
-    u.config_time = config_mtime(&u); /* a file that is made later is a change, too */
     if (config_override(&u) == 0 && up_start(&u) == 0) {
         printf("Vigia watches. Web page: %s  (data: %s)\n", http_url(u.http), u.config->data);
         status = wait_for_end(&u, &signals);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -240,13 +242,20 @@ static void test_closing_leaves_history_word_and_audit(void **state)
     expect("aaaa");
 }
 
+#define NEW_MAX 60
+static atomic_bool watched;
+
+/* A new alert each second, written twice, until some were shown; then the last one. */
 static void *put_twice(void *unused)
 {
-    sleep(4); /* a slow machine has looked by then */
-    for (int i = 0; i < 2; i++) {
+    char id[17];
+    for (unsigned i = 0; i < NEW_MAX && !watched; i++) {
+        snprintf(id, sizeof(id), "bbbb%012u", i);
+        put_alert(id, "new", T0 + 1, "came meanwhile");
         sleep(1);
-        put_alert("bbbb000000000002", "new", T0 + 1, "came meanwhile");
+        put_alert(id, "new", T0 + 1, "came meanwhile");
     }
+    put_alert("cccc000000000000", "new", T0 + 2, "the last");
     return unused;
 }
 
@@ -256,18 +265,27 @@ static void test_watch_shows_what_comes(void **state)
     (void)state;
     char command[512];
     pthread_t thread;
+    unsigned shown[NEW_MAX] = {0}, n = 0;
     put_alert("aaaa000000000001", "new", T0, "was there before");
-    assert_int_equal(pthread_create(&thread, NULL, put_twice, NULL), 0);
     snprintf(command, sizeof(command),
-             "timeout 12 %s alerts --watch --json --data %s --config /dev/null 2>&1",
+             "echo $$; exec %s alerts --watch --json --data %s --config /dev/null 2>&1",
              getenv("VIGIA"), place.directory);
     FILE *f = popen(command, "r");
-    output[fread(output, 1, sizeof(output) - 1, f)] = '\0';
+    assert_non_null(fgets(output, sizeof(output), f));
+    pid_t pid = (pid_t)strtol(output, NULL, 10);
+    assert_int_equal(pthread_create(&thread, NULL, put_twice, NULL), 0);
+    while (fgets(output, sizeof(output), f) && !strstr(output, "the last")) {
+        json_auto_t *one = json_loads(output, 0, NULL);
+        const char *id = json_string_value(json_object_get(one, "id"));
+        assert_string_equal(json_string_value(json_object_get(one, "headline")), "came meanwhile");
+        assert_int_equal(shown[strtoul(id + 4, NULL, 10)]++, 0);
+        watched = ++n >= 2;
+    }
+    expect("the last");
+    kill(pid, SIGTERM);
     pclose(f);
     pthread_join(thread, NULL);
-    expect_not("was there before");
-    json_auto_t *one = json_loads(output, 0, NULL); /* one line, no more */
-    assert_string_equal(json_string_value(json_object_get(one, "headline")), "came meanwhile");
+    assert_true(n >= 2);
 }
 
 static void test_containers_and_profiles(void **state)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -91,6 +92,7 @@ pid_t harness_start(struct harness *h, int (*fn)(void *arg), void *arg)
     pid_t pid = fork();
     if (pid)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that failed waits for nobody */
     int fd = open(path, O_WRONLY);
     if (fd < 0 || write(fd, "0", 1) != 1)
         _exit(99);

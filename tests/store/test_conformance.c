@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
 
 static const struct store_ops *under_test;
 
@@ -613,8 +616,9 @@ static void test_purge_by_size_keeps_what_is_worth_more(void **state)
 
 struct reading {
     struct state *t;
-    volatile bool stop;
-    unsigned rounds, wrong;
+    atomic_bool stop;
+    atomic_uint rounds;
+    unsigned wrong;
 };
 
 static void *read_all_the_time(void *argument)
@@ -641,8 +645,12 @@ static void test_readers_see_whole_commits_while_it_writes(void **state)
     struct reading r = {.t = t};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, read_all_the_time, &r), 0);
-    for (unsigned i = 0; i < 300 || (r.rounds < 3 && i < 30000); i++)
+    uint64_t end = clock_mono_ns() + 60 * NS_PER_S;
+    for (unsigned i = 0; i < 300 || (r.rounds < 3 && clock_mono_ns() < end); i++) {
         commit_bin(t->s, spool_a, i + 1, T0 + i);
+        if (i >= 300)
+            usleep(1000);
+    }
     r.stop = true;
     pthread_join(thread, NULL);
     assert_true(r.rounds >= 3);

@@ -492,7 +492,7 @@ static void overtaken_while_reading(void **state)
     uint64_t stored = 0, blocks = 0;
     for (uint64_t next = 1; next <= 3000; blocks++) {
         CLEANUP(block_freep) struct block *b = NULL;
-        assert_int_equal(spool_read(f.spool, next, 5000, &b), 0);
+        assert_int_equal(spool_read(f.spool, next, 60000, &b), 0);
         assert_true(b->sequence >= next);
         next = b->sequence + 1;
         stored += codec_calls(b);
@@ -627,7 +627,7 @@ static void a_reader_waits_for_the_writer(void **state)
     assert_int_equal(pthread_create(&writer, NULL, write_many, s), 0);
     for (uint64_t i = 1; i <= 300; i++) {
         CLEANUP(block_freep) struct block *b = NULL;
-        assert_int_equal(ops->next(broker, 5000, &b), 0);
+        assert_int_equal(ops->next(broker, 60000, &b), 0);
         assert_int_equal(b->sequence, i);
         assert_int_equal(ops->acknowledge(broker, b), 0);
     }
