@@ -397,8 +397,11 @@ static int attack_and_watch(struct demo *d)
             over = true, until = demo_wall() + ALERT_WAIT_S;
         if (!d->seen && look(d) == 0 && d->found)
             d->seen = demo_wall();
-        if (!pause_until(d, demo_wall() + 0.05) && over)
+        if (!pause_until(d, demo_wall() + 0.05)) {
+            if (!over)
+                pthread_join(thread, &result);
             return -EINTR;
+        }
     }
     return (int)(intptr_t)result;
 }

@@ -21,7 +21,7 @@
 #include "cli/demo_site.h"
 
 #define PAYLOAD "/usr/bin/busybox" /* it has a netcat: run under the name nc it is one */
-#define STEP_TIMEOUT_S 30
+#define STEP_TIMEOUT_S 6
 
 struct attacker {
     const struct demo_plan *plan;

@@ -25,8 +25,8 @@ int pipeline_open(const struct pipeline_options *options, struct pipeline **ret)
 int pipeline_start(struct pipeline *p); /* its thread */
 /* 0, or what ended its thread: blocks wait in the spool for the next start. */
 int pipeline_error(struct pipeline *p);
-/* Before pipeline_start: the agent for what is shown live (without one: replay), which lives longer
- * than the pipeline's thread. It starts after the pipeline's state is known to be good. */
+/* Before pipeline_start: the agent for what is shown live (without one: replay), which lives until
+ * pipeline_stop has returned. It starts after the pipeline's state is known to be good. */
 void pipeline_set_agent(struct pipeline *p, struct agent *agent);
 /* Works off what is in the spool, saves its state and ends. Logs and returns -errno. */
 int pipeline_stop(struct pipeline *p);

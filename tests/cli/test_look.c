@@ -268,7 +268,7 @@ static void test_watch_shows_what_comes(void **state)
     unsigned shown[NEW_MAX] = {0}, n = 0;
     put_alert("aaaa000000000001", "new", T0, "was there before");
     snprintf(command, sizeof(command),
-             "echo $$; exec %s alerts --watch --json --data %s --config /dev/null 2>&1",
+             "echo $$; exec timeout 120 %s alerts --watch --json --data %s --config /dev/null 2>&1",
              getenv("VIGIA"), place.directory);
     FILE *f = popen(command, "r");
     assert_non_null(fgets(output, sizeof(output), f));
@@ -277,6 +277,7 @@ static void test_watch_shows_what_comes(void **state)
     while (fgets(output, sizeof(output), f) && !strstr(output, "the last")) {
         json_auto_t *one = json_loads(output, 0, NULL);
         const char *id = json_string_value(json_object_get(one, "id"));
+        assert_non_null(id);
         assert_string_equal(json_string_value(json_object_get(one, "headline")), "came meanwhile");
         assert_int_equal(shown[strtoul(id + 4, NULL, 10)]++, 0);
         watched = ++n >= 2;

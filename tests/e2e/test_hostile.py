@@ -74,15 +74,15 @@ def privileges():
 
 
 def count_at_rest(v, name):
-    """The calls of a container, if they stay the same for more than a second, in which all counts are
+    """The calls of a container, if they stay the same for five seconds, in each of which all counts are
     written again; else None."""
     before = named(v, name)["calls"]
-    time.sleep(1.5)
+    time.sleep(5)
     return before if named(v, name)["calls"] == before else None
 
 
 def configuration():
-    """Edited while it runs: taken over at once; what is wrong changes nothing, and is said."""
+    """Edited while it runs: taken over; what is wrong changes nothing, and is said."""
     with vigia.Vigia() as v, vigia.Box("excl", SHELL, ["/bin/dash", "-c", WORK]):
         path = pathlib.Path(v.config)
         before = path.read_text()

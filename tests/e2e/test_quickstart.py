@@ -163,8 +163,8 @@ def test_demo_ends_before_quickstart_runs():
 
 def test_start_that_fails():
     with Place() as p:
-        quickstart = p.begin("--no-demo", START_S="100")
-        shown, _ = quickstart.communicate(timeout=120)
+        quickstart = p.begin("--no-demo", START_S="1000")
+        shown, _ = quickstart.communicate(timeout=300)
         assert quickstart.returncode == 1 and "vigia did not start" in shown, shown
         assert not runs(p.started()[0]["pid"]), "what did not start in time runs on"
 
