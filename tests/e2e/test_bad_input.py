@@ -167,7 +167,7 @@ def full_disk():
             assert "cannot write: No space left on device" in v.log(), v.log()
             assert 'level "full" to "bins only": the spool cannot be written' in v.log(), v.log()
             filler.free()
-            vigia.wait_for("recovery", lambda: '"bins only" to "full"' in v.log())
+            vigia.wait_for("recovery", lambda: '"bins only" to "full"' in v.log(), 15)
             assert "writing again" in v.log()
             time.sleep(2)
             assert v.request("GET", "/healthz")[0] == 200

@@ -89,12 +89,12 @@ def configuration():
         v.start()
         vigia.wait_for("watched", lambda: (named(v, "test-excl") or {}).get("wanted"))
         path.write_text(before + 'containers: {exclude: ["vigia-test-excl*"]}\n')
-        vigia.wait_for("excluded", lambda: named(v, "test-excl")["wanted"] is False)
+        vigia.wait_for("excluded", lambda: named(v, "test-excl")["wanted"] is False, 10)
         assert "vigia-test-excl*" in named(v, "test-excl")["reason"]
         calls = vigia.wait_for("no more calls of it", lambda: count_at_rest(v, "test-excl"))
         lines = len(path.read_text().splitlines()) + 1
         path.write_text(path.read_text() + "detection: {alerts_a_day: 1}\n")
-        vigia.wait_for("the complaint", lambda: "stays as it was" in v.log())
+        vigia.wait_for("the complaint", lambda: "stays as it was" in v.log(), 10)
         complaint = next(line for line in v.log().splitlines() if str(path) in line and "error" in line)
         for part in (f"{path}:{lines}", "allowed"):
             assert part in complaint, (part, complaint)
@@ -105,7 +105,7 @@ def configuration():
         fresh = path.with_suffix(".new")
         fresh.write_text(before)
         fresh.rename(path)
-        vigia.wait_for("watched again", lambda: named(v, "test-excl")["wanted"])
+        vigia.wait_for("watched again", lambda: named(v, "test-excl")["wanted"], 10)
         assert v.stop() == 0
         check_ledger(v)
 
